@@ -1,0 +1,3 @@
+//! The command line of the circuit breaker.
+
+fn main() {}
