@@ -1,0 +1,240 @@
+//! The circuit's states, the table of legal transitions, and the item that records both.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// State of a circuit as the `CircuitStatus` table records it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CircuitState {
+    /// The mappings are as their owner set them; messages flow.
+    Closed,
+    /// The mappings are disabled; messages wait in the queue.
+    Open,
+    /// Bounded test traffic runs: a probe while the mappings are disabled, or a limited close.
+    HalfOpen,
+}
+
+/// What happens to a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transition {
+    /// An execution claims the circuit: a failure was seen, or somebody asked for it.
+    Trip,
+    /// An execution takes an open circuit over whose owner is dead.
+    TakeOver,
+    /// A probe, or a limited close, begins.
+    Try,
+    /// The test traffic failed.
+    Reopen,
+    /// The mappings have their settings back.
+    Close,
+    /// Somebody else enabled a mapping; the breaker yields.
+    Overrule,
+}
+
+impl CircuitState {
+    /// All states.
+    pub const ALL: [CircuitState; 3] = [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen];
+
+    /// The value of the item's `circuit_state`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CircuitState::Closed => "closed",
+            CircuitState::Open => "open",
+            CircuitState::HalfOpen => "half_open",
+        }
+    }
+
+    /// The state with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<CircuitState> {
+        CircuitState::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// The state after `transition`.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] when the table has no such edge.
+    pub fn after(self, transition: Transition) -> Result<CircuitState, IllegalTransition> {
+        TRANSITIONS
+            .iter()
+            .find(|edge| edge.from == self && edge.transition == transition)
+            .map(|edge| edge.to)
+            .ok_or(IllegalTransition { from: self, transition })
+    }
+}
+
+impl fmt::Display for CircuitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Transition {
+    /// All transitions.
+    pub const ALL: [Transition; 6] = [
+        Transition::Trip,
+        Transition::TakeOver,
+        Transition::Try,
+        Transition::Reopen,
+        Transition::Close,
+        Transition::Overrule,
+    ];
+
+    /// States from which this transition is legal, in the order of [`CircuitState::ALL`]. The workflow's conditional
+    /// writes are made from this list, so that the table refuses what the table in this file does not allow.
+    pub fn allowed_from(self) -> Vec<CircuitState> {
+        CircuitState::ALL.into_iter().filter(|state| state.after(self).is_ok()).collect()
+    }
+
+    /// The one state this transition leads to.
+    pub fn target(self) -> CircuitState {
+        match self {
+            Transition::Trip | Transition::TakeOver | Transition::Reopen => CircuitState::Open,
+            Transition::Try => CircuitState::HalfOpen,
+            Transition::Close | Transition::Overrule => CircuitState::Closed,
+        }
+    }
+}
+
+/// One edge of the transition table.
+struct Edge {
+    from: CircuitState,
+    transition: Transition,
+    to: CircuitState,
+}
+
+const fn edge(from: CircuitState, transition: Transition, to: CircuitState) -> Edge {
+    Edge { from, transition, to }
+}
+
+/// Every legal transition. `Try` from half-open and `Reopen` from open are in it because each step may be retried
+/// after its answer was lost.
+const TRANSITIONS: [Edge; 12] = [
+    edge(CircuitState::Closed, Transition::Trip, CircuitState::Open),
+    edge(CircuitState::Open, Transition::TakeOver, CircuitState::Open),
+    edge(CircuitState::HalfOpen, Transition::TakeOver, CircuitState::Open),
+    edge(CircuitState::Open, Transition::Try, CircuitState::HalfOpen),
+    edge(CircuitState::HalfOpen, Transition::Try, CircuitState::HalfOpen),
+    edge(CircuitState::Open, Transition::Reopen, CircuitState::Open),
+    edge(CircuitState::HalfOpen, Transition::Reopen, CircuitState::Open),
+    edge(CircuitState::Open, Transition::Close, CircuitState::Closed),
+    edge(CircuitState::HalfOpen, Transition::Close, CircuitState::Closed),
+    edge(CircuitState::Closed, Transition::Close, CircuitState::Closed),
+    edge(CircuitState::Open, Transition::Overrule, CircuitState::Closed),
+    edge(CircuitState::HalfOpen, Transition::Overrule, CircuitState::Closed),
+];
+
+/// A transition that the table does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a circuit that is {from} cannot take the transition {transition:?}")]
+pub struct IllegalTransition {
+    /// The state.
+    pub from: CircuitState,
+    /// What was asked of it.
+    pub transition: Transition,
+}
+
+/// Attribute names of the circuit's item in the `CircuitStatus` table.
+pub mod item {
+    /// Partition key, string: name of the circuit.
+    pub const CIRCUIT: &str = "circuit";
+    /// String: [`super::CircuitState::name`]. Absent means closed.
+    pub const STATE: &str = "circuit_state";
+    /// String: ARN of the execution that owns the circuit while it is not closed.
+    pub const OWNER: &str = "owner_arn";
+    /// Number: raised by each claim; fences every later write.
+    pub const EPOCH: &str = "epoch";
+    /// Number: when the circuit was opened, milliseconds since the Unix epoch.
+    pub const OPENED_AT_MS: &str = "opened_at_ms";
+    /// Number: when it was closed last, milliseconds since the Unix epoch.
+    pub const CLOSED_AT_MS: &str = "closed_at_ms";
+    /// String: who asked for the trip.
+    pub const TRIGGER: &str = "trip_trigger";
+    /// String: why.
+    pub const REASON: &str = "trip_reason";
+    /// String, JSON list of [`crate::contract::RecordedMapping`]: settings to give back at the close.
+    pub const RECORDED: &str = "recorded_mappings";
+    /// String: task token of the wait in progress.
+    pub const TASK_TOKEN: &str = "task_token";
+    /// Number: when the wait in progress ends, milliseconds since the Unix epoch.
+    pub const WAIT_UNTIL_MS: &str = "wait_until_ms";
+    /// Number: failed probes since the circuit opened.
+    pub const FAILED_PROBES: &str = "failed_probe_count";
+    /// String: the last probe's verdict.
+    pub const LAST_VERDICT: &str = "last_verdict";
+    /// Number: when the item was written last, milliseconds since the Unix epoch.
+    pub const UPDATED_AT_MS: &str = "updated_at_ms";
+    /// String: why it closed, [`super::CloseReason::name`].
+    pub const CLOSE_REASON: &str = "close_reason";
+}
+
+/// Why a circuit closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// Probes, or limited live traffic, succeeded.
+    Recovered,
+    /// An operator's command.
+    Operator,
+    /// Configured for when the time or the attempts are used up.
+    Exhausted,
+    /// Someone else enabled the mapping.
+    Overruled,
+    /// Every mapping was disabled by someone else before the trip: there was nothing to open.
+    NothingToOpen,
+    /// A step failed for good and `fault.then` is `restore`.
+    Faulted,
+}
+
+impl CloseReason {
+    /// The value of the item's `close_reason` and of the closing event's `close_reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::Recovered => "recovered",
+            CloseReason::Operator => "operator",
+            CloseReason::Exhausted => "exhausted",
+            CloseReason::Overruled => "overruled",
+            CloseReason::NothingToOpen => "nothing_to_open",
+            CloseReason::Faulted => "faulted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_edge_leads_to_the_target_of_its_transition() {
+        for edge in &TRANSITIONS {
+            assert_eq!(edge.to, edge.transition.target(), "{} on {:?}", edge.from, edge.transition);
+        }
+    }
+
+    #[test]
+    fn the_table_allows_exactly_this() {
+        let table: Vec<String> = Transition::ALL
+            .into_iter()
+            .map(|transition| {
+                let from: Vec<_> = transition.allowed_from().into_iter().map(CircuitState::name).collect();
+                format!("{transition:?}: {} -> {}", from.join("|"), transition.target())
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "Trip: closed -> open",
+                "TakeOver: open|half_open -> open",
+                "Try: open|half_open -> half_open",
+                "Reopen: open|half_open -> open",
+                "Close: closed|open|half_open -> closed",
+                "Overrule: open|half_open -> closed",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_illegal_transition_names_both_ends() {
+        let error = CircuitState::Closed.after(Transition::Try).unwrap_err();
+        assert_eq!(error.to_string(), "a circuit that is closed cannot take the transition Try");
+    }
+}

@@ -1,0 +1,365 @@
+//! Payloads between the workflow and its Lambda functions, and the names both sides use.
+//!
+//! Every payload is plain JSON in snake case. No field ever holds a message's body, attributes or the text of a
+//! consumer's error: only ids, counts, durations and error type names cross this boundary, because whatever crosses it
+//! is kept in the execution history for 90 days.
+
+use serde::{Deserialize, Serialize};
+
+/// Environment variable of the breaker's functions: name of the `CircuitStatus` table.
+pub const ENV_CIRCUIT_TABLE: &str = "CIRCUIT_TABLE";
+/// Environment variable of the example consumer: `true` makes every invocation fail.
+pub const ENV_SHOULD_ERROR: &str = "SHOULD_ERROR";
+/// Environment variable of the example consumer: `true` makes it answer `batchItemFailures` instead of failing whole.
+pub const ENV_REPORT_BATCH_ITEM_FAILURES: &str = "REPORT_BATCH_ITEM_FAILURES";
+/// Environment variable of the example consumer: URL of a queue where it records the id of each processed message.
+pub const ENV_LEDGER_QUEUE_URL: &str = "LEDGER_QUEUE_URL";
+
+/// The breaker's Lambda functions and the example consumer. One binary each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FunctionKind {
+    /// Disables, limits and restores event source mappings.
+    Mapping,
+    /// Tries the consumer with a single message.
+    Probe,
+    /// Spreads the backlog.
+    Rejitter,
+    /// The example's consumer.
+    Consumer,
+}
+
+impl FunctionKind {
+    /// All functions, in the order in which they are listed anywhere.
+    pub const ALL: [FunctionKind; 4] =
+        [FunctionKind::Mapping, FunctionKind::Probe, FunctionKind::Rejitter, FunctionKind::Consumer];
+
+    /// Name of the binary, of the asset and of the `Handler` property.
+    pub fn name(self) -> &'static str {
+        match self {
+            FunctionKind::Mapping => "mapping",
+            FunctionKind::Probe => "probe",
+            FunctionKind::Rejitter => "rejitter",
+            FunctionKind::Consumer => "consumer",
+        }
+    }
+
+    /// The function with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<FunctionKind> {
+        FunctionKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What starts the workflow: the input of an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TripRequest {
+    /// Name of the circuit.
+    pub circuit: String,
+    /// Who asks.
+    pub trigger: Trigger,
+    /// Why, for people; at most 1,000 characters are kept.
+    pub reason: String,
+    /// When it was asked for, RFC 3339.
+    pub at: String,
+}
+
+/// Who asked for a trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The alarm's state change.
+    Alarm,
+    /// An operator, through the command line.
+    Operator,
+    /// The reconciler.
+    Reconciler,
+    /// A `Trip Requested` event on the bus.
+    Event,
+}
+
+impl Trigger {
+    /// Every trigger that the workflow accepts.
+    pub const ALL: [Trigger; 4] = [Trigger::Alarm, Trigger::Operator, Trigger::Reconciler, Trigger::Event];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Trigger::Alarm => "alarm",
+            Trigger::Operator => "operator",
+            Trigger::Reconciler => "reconciler",
+            Trigger::Event => "event",
+        }
+    }
+}
+
+/// Proof of ownership that every acting step carries. A handler reads the circuit's item (strongly consistent) before
+/// it acts and answers [`crate::errors::STALE_EPOCH`] when the item's epoch is another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// Name of the circuit: the item's key.
+    pub circuit: String,
+    /// Epoch that the execution claimed.
+    pub epoch: u64,
+}
+
+/// Settings of one event source mapping as they were before the breaker touched it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedMapping {
+    /// UUID of the mapping.
+    pub uuid: String,
+    /// Whether it was enabled. One that was not is left alone for good: someone else disabled it.
+    pub enabled: bool,
+    /// `ScalingConfig.MaximumConcurrency`, 2 to 1,000; absent means that none was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum_concurrency: Option<u32>,
+    /// Whether the mapping runs on provisioned pollers, which exclude `MaximumConcurrency`.
+    #[serde(default)]
+    pub provisioned: bool,
+    /// Whether `FunctionResponseTypes` has `ReportBatchItemFailures`: how a probe's answer is to be judged.
+    #[serde(default)]
+    pub reports_batch_item_failures: bool,
+}
+
+/// Request to the `mapping` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum MappingRequest {
+    /// Read the settings of the mappings; changes nothing.
+    Inspect {
+        /// Ownership.
+        fence: Fence,
+        /// UUIDs of the mappings.
+        mappings: Vec<String>,
+    },
+    /// Ask for every recorded mapping that was enabled to be disabled. Done already is done.
+    Disable {
+        /// Ownership.
+        fence: Fence,
+        /// What [`MappingRequest::Inspect`] answered.
+        recorded: Vec<RecordedMapping>,
+    },
+    /// Are the mappings disabled, settled and quiet?
+    CheckQuiet {
+        /// Ownership.
+        fence: Fence,
+        /// What was recorded.
+        recorded: Vec<RecordedMapping>,
+        /// Queue whose in-flight count tells whether deliveries still run.
+        queue_url: String,
+        /// When the disable was asked for, milliseconds since the Unix epoch.
+        disabled_at_ms: u64,
+        /// How long after the disable deliveries may still start, seconds.
+        grace_s: u32,
+        /// The consumer's timeout, seconds: how long a last delivery may run.
+        function_timeout_s: u32,
+    },
+    /// Enable with a small maximum concurrency, to try an unproven dependency with live traffic. A mapping with
+    /// provisioned pollers is enabled as it was: it has no such setting.
+    Limit {
+        /// Ownership.
+        fence: Fence,
+        /// What was recorded.
+        recorded: Vec<RecordedMapping>,
+        /// `MaximumConcurrency` while limited, 2 to 1,000.
+        maximum_concurrency: u32,
+    },
+    /// Give every recorded mapping its recorded settings back, enabled if it was.
+    Restore {
+        /// Ownership.
+        fence: Fence,
+        /// What was recorded.
+        recorded: Vec<RecordedMapping>,
+    },
+    /// Are the mappings that were enabled enabled again, and settled?
+    CheckEnabled {
+        /// Ownership.
+        fence: Fence,
+        /// What was recorded.
+        recorded: Vec<RecordedMapping>,
+    },
+}
+
+/// Answer to [`MappingRequest::Inspect`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InspectAnswer {
+    /// One entry per mapping asked for, in that order.
+    pub recorded: Vec<RecordedMapping>,
+    /// How many of them are enabled: none means that there is nothing to open.
+    pub enabled_count: u32,
+}
+
+/// Answer to every other [`MappingRequest`]: how far the mappings are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettleAnswer {
+    /// Everything asked for has come true; for [`MappingRequest::CheckQuiet`] that includes quiet.
+    pub done: bool,
+    /// Worst state seen, in the service's own words (`Enabled`, `Disabling`, ...).
+    pub state: String,
+    /// What is being waited for, for people.
+    pub waiting_for: String,
+}
+
+/// Request to the `probe` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeRequest {
+    /// Ownership.
+    pub fence: Fence,
+    /// The consumer's queue.
+    pub queue_url: String,
+    /// Its ARN, for the event record.
+    pub queue_arn: String,
+    /// The consumer.
+    pub function_arn: String,
+    /// What was recorded of the mapping whose consumer is probed.
+    pub mapping: RecordedMapping,
+    /// Whether the queue is FIFO.
+    pub fifo: bool,
+    /// `maxReceiveCount` of the queue's redrive policy; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_receive_count: Option<u32>,
+    /// How long the consumer may take, seconds.
+    pub deadline_s: u32,
+    /// Long poll, 1 to 20 seconds.
+    pub long_poll_s: u32,
+    /// For how long a message that failed is put aside, 0 to 43,200 seconds.
+    pub put_aside_s: u32,
+    /// Ids of the messages that were processed by this round of probes; each success must be on another message.
+    #[serde(default)]
+    pub proven: Vec<String>,
+}
+
+/// Answer of the `probe` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum ProbeAnswer {
+    /// The consumer processed the message, which is deleted.
+    Healthy {
+        /// Id of the message.
+        message_id: String,
+    },
+    /// The consumer failed; the message was given back.
+    Unhealthy {
+        /// Id of the message.
+        message_id: String,
+        /// What failed: the consumer's error type, `Timeout`, `BatchItemFailure`, ... never its text.
+        error: String,
+        /// How often the message may still be received before the queue dead-letters it; absent without a redrive policy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receives_left: Option<u32>,
+    },
+    /// A long poll gave nothing, and nothing is visible, in flight or delayed.
+    Empty,
+    /// A long poll gave nothing, but messages are in flight or delayed: ask again later.
+    NoneVisible {
+        /// `ApproximateNumberOfMessagesNotVisible`.
+        in_flight_count: u64,
+        /// `ApproximateNumberOfMessagesDelayed`.
+        delayed_count: u64,
+    },
+    /// The probe's receive was the message's last: it was given back as a full copy with a fresh receive count.
+    LastReceive {
+        /// Id of the original, which is deleted.
+        message_id: String,
+        /// Id of the copy.
+        copy_id: String,
+    },
+    /// Someone enabled the mapping while the circuit was open.
+    Overruled {
+        /// The mapping's state.
+        state: String,
+    },
+}
+
+impl ProbeAnswer {
+    /// The verdict's name on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ProbeAnswer::Healthy { .. } => "healthy",
+            ProbeAnswer::Unhealthy { .. } => "unhealthy",
+            ProbeAnswer::Empty => "empty",
+            ProbeAnswer::NoneVisible { .. } => "none_visible",
+            ProbeAnswer::LastReceive { .. } => "last_receive",
+            ProbeAnswer::Overruled { .. } => "overruled",
+        }
+    }
+}
+
+/// How the backlog is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejitterStrategy {
+    /// A random visibility timeout: no copies; id, attributes, group and receive history stay. Bounded by the
+    /// in-flight quota of the queue, beyond which it falls back to `requeue`.
+    Visibility,
+    /// A delayed copy with all attributes, then the original is deleted. Bounded by the 900 s of `DelaySeconds`.
+    Requeue,
+    /// The backlog is left as it is.
+    Off,
+}
+
+/// Request to the `rejitter` function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RejitterRequest {
+    /// Ownership.
+    pub fence: Fence,
+    /// The consumer's queue (never FIFO).
+    pub queue_url: String,
+    /// How to spread; never `off`.
+    pub strategy: RejitterStrategy,
+    /// Rate at which the backlog is to arrive after the close, messages per second.
+    pub drain_per_s: f64,
+    /// `maxReceiveCount` of the queue's redrive policy; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_receive_count: Option<u32>,
+    /// Where an earlier invocation of the same re-jitter left off; absent in the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<RejitterProgress>,
+}
+
+/// What one invocation of `rejitter` hands to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejitterProgress {
+    /// Messages sent before this moment are to be spread, milliseconds since the Unix epoch.
+    pub started_at_ms: u64,
+    /// First moment at which a spread message may arrive.
+    pub spread_from_ms: u64,
+    /// Last moment at which a spread message may arrive.
+    pub spread_until_ms: u64,
+    /// The strategy in use: `visibility` becomes `requeue` for a backlog beyond the in-flight quota.
+    pub strategy: RejitterStrategy,
+    /// Messages spread so far.
+    pub moved_count: u64,
+    /// Full copies made of messages whose last receive the re-jitter used.
+    pub copied_count: u64,
+    /// Messages that could not be spread; they stay in the queue and arrive after their visibility timeout.
+    pub failed_count: u64,
+}
+
+/// Answer of the `rejitter` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejitterAnswer {
+    /// Every message older than the start has been spread.
+    pub done: bool,
+    /// Counts so far, to be handed to the next invocation unless `done`.
+    pub progress: RejitterProgress,
+}
+
+/// What completes the wait early: the output of the callback task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitSignal {
+    /// What to do now.
+    pub command: WaitCommand,
+    /// Who says so and why, for people.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Commands to a waiting execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitCommand {
+    /// Probe at once.
+    Probe,
+    /// Close without further probing.
+    Close,
+}

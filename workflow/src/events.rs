@@ -1,0 +1,55 @@
+//! Events on the bus: what the breaker announces, and what it listens to.
+
+/// `source` of every event that the breaker emits.
+pub const SOURCE: &str = "sqs-circuit-breaker";
+
+/// `source` of the events by which anyone's automation asks for something.
+pub const REQUEST_SOURCE: &str = "sqs-circuit-breaker.request";
+
+/// `detail-type` of a request to trip a circuit; detail: `{"circuit": NAME, "reason": TEXT}`.
+pub const TRIP_REQUESTED: &str = "Trip Requested";
+
+/// What the breaker announces. The detail of each has `circuit`, `epoch`, `execution` and `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Announcement {
+    /// The mappings are disabled and quiet.
+    Opened,
+    /// A probe failed.
+    ProbeFailed,
+    /// Limited live traffic begins.
+    HalfOpened,
+    /// The circuit is closed; `close_reason` says why.
+    Closed,
+    /// The configured time or attempts are used up.
+    Exhausted,
+    /// Somebody else enabled a mapping while the circuit was open; the breaker yields.
+    Overruled,
+    /// A step failed for good.
+    Faulted,
+}
+
+impl Announcement {
+    /// Every announcement.
+    pub const ALL: [Announcement; 7] = [
+        Announcement::Opened,
+        Announcement::ProbeFailed,
+        Announcement::HalfOpened,
+        Announcement::Closed,
+        Announcement::Exhausted,
+        Announcement::Overruled,
+        Announcement::Faulted,
+    ];
+
+    /// The event's `detail-type`.
+    pub fn detail_type(self) -> &'static str {
+        match self {
+            Announcement::Opened => "Circuit Opened",
+            Announcement::ProbeFailed => "Circuit Probe Failed",
+            Announcement::HalfOpened => "Circuit Half Opened",
+            Announcement::Closed => "Circuit Closed",
+            Announcement::Exhausted => "Circuit Exhausted",
+            Announcement::Overruled => "Circuit Overruled",
+            Announcement::Faulted => "Circuit Faulted",
+        }
+    }
+}
