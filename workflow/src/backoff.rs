@@ -13,7 +13,7 @@ pub const MAX_CEILINGS: usize = 128;
 
 /// Exponential backoff with a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Backoff {
     /// Ceiling of the first wait, seconds, 1 to 43,200.
     pub base_s: u32,

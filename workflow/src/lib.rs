@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod circuit;
+pub mod config;
 pub mod contract;
 pub mod errors;
 pub mod events;

@@ -1,0 +1,390 @@
+//! The configuration of breakers: what stands in `breaker.toml`.
+//!
+//! ```
+//! let config = workflow::config::BreakerConfig::from_toml(
+//!     r#"
+//!     [circuits.orders.backoff]
+//!     base_s = 20
+//!     "#,
+//! )
+//! .expect("every other value has a default");
+//! assert_eq!(config.circuits["orders"].backoff.cap_s, 300);
+//! ```
+//!
+//! Every field has a default; the range of each is checked by [`BreakerConfig::validate`], which returns all findings
+//! at once.
+
+mod finding;
+mod parse;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::finding::{Finding, Findings, Severity};
+use crate::backoff::Backoff;
+use crate::contract::RejitterStrategy;
+
+/// Breakers that live in one stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakerConfig {
+    /// One circuit per guarded dependency, by name: a lower-case letter, then up to 31 lower-case letters, digits and
+    /// hyphens.
+    #[serde(default)]
+    pub circuits: BTreeMap<String, CircuitConfig>,
+}
+
+/// The default is the example stack: one circuit named `example` with a queue and a consumer of its own.
+impl Default for BreakerConfig {
+    fn default() -> BreakerConfig {
+        BreakerConfig::single("example", CircuitConfig::default())
+    }
+}
+
+impl BreakerConfig {
+    /// A configuration with one circuit.
+    pub fn single(name: &str, circuit: CircuitConfig) -> BreakerConfig {
+        BreakerConfig { circuits: BTreeMap::from([(name.to_owned(), circuit)]) }
+    }
+}
+
+/// Settings of one circuit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CircuitConfig {
+    /// The consumer that exists already. Absent: the stack gets an example queue and consumer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<ConsumerConfig>,
+    /// The example queue and consumer, used when `consumer` is absent.
+    pub example: ExampleConfig,
+    /// When the alarm fires.
+    pub alarm: AlarmConfig,
+    /// How the circuit opens.
+    pub open: OpenConfig,
+    /// How long to wait between probes.
+    pub backoff: Backoff,
+    /// How the consumer is probed.
+    pub probe: ProbeConfig,
+    /// How the backlog is spread before the close.
+    pub rejitter: RejitterConfig,
+    /// How the circuit closes.
+    pub close: CloseConfig,
+    /// What happens when the dependency stays down.
+    pub exhausted: ExhaustedConfig,
+    /// What happens when a step of the breaker itself fails for good.
+    pub fault: FaultConfig,
+    /// Log groups and their retention.
+    pub logs: LogsConfig,
+}
+
+/// A consumer that exists already: its function, queue and mapping, with the settings that the breaker's arithmetic
+/// depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerConfig {
+    /// ARN of the function, unqualified or with an alias.
+    pub function_arn: String,
+    /// The function's timeout, 1 to 900 seconds.
+    pub function_timeout_s: u32,
+    /// UUID of the event source mapping.
+    pub mapping_uuid: String,
+    /// Whether the mapping has `ReportBatchItemFailures`.
+    #[serde(default)]
+    pub reports_batch_item_failures: bool,
+    /// URL of the queue.
+    pub queue_url: String,
+    /// ARN of the queue; `.fifo` at its end marks a FIFO queue.
+    pub queue_arn: String,
+    /// The queue's visibility timeout, 0 to 43,200 seconds.
+    pub visibility_timeout_s: u32,
+    /// `maxReceiveCount` of the queue's redrive policy, 1 to 1,000; absent without a dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_receive_count: Option<u32>,
+    /// ARN of the customer managed key that encrypts the queue; absent for none or for SQS-managed keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key_arn: Option<String>,
+}
+
+/// The example's queue and consumer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExampleConfig {
+    /// A FIFO queue instead of a standard one.
+    pub fifo: bool,
+    /// A queue encrypted with a customer managed key.
+    pub encrypted: bool,
+    /// The mapping takes `batchItemFailures`, and the consumer answers with them instead of failing whole.
+    pub report_batch_item_failures: bool,
+    /// A ledger queue in which the consumer records the id of each processed message.
+    pub ledger: bool,
+    /// The consumer's timeout, 1 to 900 seconds.
+    pub function_timeout_s: u32,
+    /// The queue's visibility timeout, seconds; AWS advises six times the function's timeout.
+    pub visibility_timeout_s: u32,
+    /// Receives before a message is dead-lettered, 1 to 1,000.
+    pub max_receive_count: u32,
+    /// The queue's retention, 60 to 1,209,600 seconds. The dead-letter queue keeps messages for 1,209,600.
+    pub retention_s: u32,
+    /// Messages per batch, 1 to 10.
+    pub batch_size: u32,
+}
+
+impl Default for ExampleConfig {
+    fn default() -> ExampleConfig {
+        ExampleConfig {
+            fifo: false,
+            encrypted: false,
+            report_batch_item_failures: false,
+            ledger: false,
+            function_timeout_s: 10,
+            visibility_timeout_s: 60,
+            max_receive_count: 15,
+            retention_s: 345_600,
+            batch_size: 10,
+        }
+    }
+}
+
+/// When the alarm fires: the share of failed events of the mapping, with a minimum volume, M of N.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlarmConfig {
+    /// Share of failed events at which a period counts as breaching, 1 to 100 percent.
+    pub failure_percent: f64,
+    /// Events that a period needs before its share counts, 1 to 1,000,000.
+    pub min_events_count: u32,
+    /// Length of a period, 60 to 3,600 seconds in whole minutes.
+    pub period_s: u32,
+    /// N: periods looked at, 1 to 60; together with the period at most 86,400 s.
+    pub evaluation_periods_count: u32,
+    /// M: breaching periods among them that fire the alarm, 1 to N.
+    pub datapoints_to_alarm_count: u32,
+}
+
+impl Default for AlarmConfig {
+    fn default() -> AlarmConfig {
+        AlarmConfig {
+            failure_percent: 50.0,
+            min_events_count: 5,
+            period_s: 60,
+            evaluation_periods_count: 3,
+            datapoints_to_alarm_count: 2,
+        }
+    }
+}
+
+impl AlarmConfig {
+    /// Length of the alarm's window: after so many seconds without failures its old datapoints count no more.
+    pub fn window_s(&self) -> u32 {
+        self.period_s.saturating_mul(self.evaluation_periods_count)
+    }
+}
+
+/// How the circuit opens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OpenConfig {
+    /// Interval at which a settling mapping is looked at, 1 to 60 seconds.
+    pub settle_poll_s: u32,
+    /// Time after which a mapping that does not settle is a fault, 60 to 3,600 seconds.
+    pub settle_timeout_s: u32,
+    /// Time after the disable during which deliveries may still start, 0 to 600 seconds. Deliveries 30 to 60 s after
+    /// the disable are on record.
+    pub quiet_grace_s: u32,
+}
+
+impl Default for OpenConfig {
+    fn default() -> OpenConfig {
+        OpenConfig { settle_poll_s: 5, settle_timeout_s: 900, quiet_grace_s: 60 }
+    }
+}
+
+/// How the consumer is probed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProbeConfig {
+    /// Successes in a row, on distinct messages, that close the circuit, 1 to 20.
+    pub successes_to_close_count: u32,
+    /// How long the consumer may take, 1 to 850 seconds; absent: the function's timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<u32>,
+    /// Long poll for the probe's message, 1 to 20 seconds.
+    pub long_poll_s: u32,
+    /// ARN of a function that tells whether the dependency is healthy, asked when the queue is empty: an answer is
+    /// healthy, an error is not. Absent: an empty queue leads to a limited close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_function_arn: Option<String>,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> ProbeConfig {
+        ProbeConfig {
+            successes_to_close_count: 2,
+            deadline_s: None,
+            long_poll_s: 20,
+            health_check_function_arn: None,
+        }
+    }
+}
+
+/// How the backlog is spread before the close.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RejitterConfig {
+    /// How to spread; absent: `visibility` for a standard queue, `off` for a FIFO queue, which is never re-jittered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<RejitterStrategy>,
+    /// Rate at which the backlog arrives after the close, 0.1 to 10,000 messages per second.
+    pub drain_per_s: f64,
+}
+
+impl Default for RejitterConfig {
+    fn default() -> RejitterConfig {
+        RejitterConfig { strategy: None, drain_per_s: 100.0 }
+    }
+}
+
+/// How the circuit closes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CloseConfig {
+    /// `MaximumConcurrency` of a limited close, 2 to 1,000.
+    pub limited_concurrency_count: u32,
+    /// How long a limited close is watched before the exact settings are restored, 60 to 3,600 seconds.
+    pub limited_watch_s: u32,
+}
+
+impl Default for CloseConfig {
+    fn default() -> CloseConfig {
+        CloseConfig { limited_concurrency_count: 2, limited_watch_s: 240 }
+    }
+}
+
+/// What happens when the dependency stays down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExhaustedConfig {
+    /// Time open after which the breaker says so loudly, 60 to 1,209,600 seconds.
+    pub after_s: u32,
+    /// Failed probes after which it does so earlier, 1 to 10,000; absent: time alone decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_probes_count: Option<u32>,
+    /// What to do then.
+    pub then: ExhaustedThen,
+    /// Wait between probes from then on, 60 to 43,200 seconds.
+    pub slow_probe_s: u32,
+}
+
+impl Default for ExhaustedConfig {
+    fn default() -> ExhaustedConfig {
+        ExhaustedConfig {
+            after_s: 86_400,
+            after_probes_count: None,
+            then: ExhaustedThen::KeepProbing,
+            slow_probe_s: 900,
+        }
+    }
+}
+
+/// What to do when the configured time or attempts are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExhaustedThen {
+    /// Stay open and probe slowly.
+    KeepProbing,
+    /// Close, and let the consumer fail: its messages then go their way to the dead-letter queue.
+    Close,
+    /// End the execution as failed; the circuit stays open until somebody acts.
+    Fail,
+}
+
+/// What happens when a step of the breaker itself fails for good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FaultConfig {
+    /// What to do.
+    pub then: FaultThen,
+    /// Pause before going on, 10 to 3,600 seconds.
+    pub pause_s: u32,
+}
+
+impl Default for FaultConfig {
+    fn default() -> FaultConfig {
+        FaultConfig { then: FaultThen::KeepOpen, pause_s: 60 }
+    }
+}
+
+/// Which side is safe when the breaker itself fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultThen {
+    /// The queue holds the messages; go on after a pause.
+    KeepOpen,
+    /// Give the mapping back and let the consumer try.
+    Restore,
+}
+
+/// Log groups and their retention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogsConfig {
+    /// Retention of the log groups in days: one of the values that CloudWatch Logs knows (1, 3, 5, 7, 14, 30, 60, 90,
+    /// 120, 150, 180, 365, 400, 545, 731, ...).
+    pub retention_days: u32,
+}
+
+impl Default for LogsConfig {
+    fn default() -> LogsConfig {
+        LogsConfig { retention_days: 30 }
+    }
+}
+
+/// What the breaker's arithmetic needs to know of a consumer, wherever it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerFacts {
+    /// The function's timeout, seconds.
+    pub function_timeout_s: u32,
+    /// The queue's visibility timeout, seconds.
+    pub visibility_timeout_s: u32,
+    /// `maxReceiveCount`, if there is a dead-letter queue.
+    pub max_receive_count: Option<u32>,
+    /// Whether the queue is FIFO.
+    pub fifo: bool,
+}
+
+impl CircuitConfig {
+    /// The facts of the consumer that exists, or of the example.
+    pub fn facts(&self) -> ConsumerFacts {
+        match &self.consumer {
+            Some(consumer) => ConsumerFacts {
+                function_timeout_s: consumer.function_timeout_s,
+                visibility_timeout_s: consumer.visibility_timeout_s,
+                max_receive_count: consumer.max_receive_count,
+                fifo: consumer.queue_arn.ends_with(".fifo"),
+            },
+            None => ConsumerFacts {
+                function_timeout_s: self.example.function_timeout_s,
+                visibility_timeout_s: self.example.visibility_timeout_s,
+                max_receive_count: Some(self.example.max_receive_count),
+                fifo: self.example.fifo,
+            },
+        }
+    }
+
+    /// How the backlog is spread, with the default for the kind of queue applied.
+    pub fn rejitter_strategy(&self) -> RejitterStrategy {
+        match self.rejitter.strategy {
+            _ if self.facts().fifo => RejitterStrategy::Off,
+            Some(strategy) => strategy,
+            None => RejitterStrategy::Visibility,
+        }
+    }
+
+    /// How long a probe gives the consumer, seconds.
+    pub fn probe_deadline_s(&self) -> u32 {
+        self.probe.deadline_s.unwrap_or_else(|| self.facts().function_timeout_s)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! Every check of a configuration, in one place.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use super::{BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings, Severity};
+use crate::backoff::Backoff;
+use crate::contract::RejitterStrategy;
+
+/// Retentions that CloudWatch Logs accepts, in days.
+const LOG_RETENTION_DAYS: [u32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+/// From the first failure to the alarm: metrics are published and evaluated up to two minutes late.
+pub const ALARM_LAG_S: u32 = 120;
+
+/// From the trip to a mapping that delivers no more, as usually seen: a transition takes 30 to 90 s.
+pub const SETTLE_S: u32 = 90;
+
+/// Receives that the breaker itself may use on one message after detection: a probe, the re-jitter, and one in hand.
+const BREAKER_RECEIVES: u32 = 3;
+
+/// `FunctionTimeout` of a mapping's queue: AWS refuses a visibility timeout below it and advises six times it.
+const ADVISED_VISIBILITY_FACTOR: u32 = 6;
+
+/// Longest name of a circuit; it becomes part of logical ids.
+const MAX_NAME: usize = 32;
+
+impl BreakerConfig {
+    /// Everything that is wrong (errors) or unsafe (warnings) in this configuration. Empty for the default.
+    pub fn validate(&self) -> Findings {
+        let mut findings = Vec::new();
+        for (name, circuit) in &self.circuits {
+            let mut check = Check { prefix: format!("circuits.{name}"), findings: Vec::new() };
+            check.name(name);
+            check.circuit(circuit);
+            findings.append(&mut check.findings);
+        }
+        findings.sort_by_key(|finding| finding.severity);
+        Findings(findings)
+    }
+}
+
+/// Collects the findings of one circuit.
+struct Check {
+    prefix: String,
+    findings: Vec<Finding>,
+}
+
+impl Check {
+    fn add(&mut self, severity: Severity, setting: &str, value: impl Display, allowed: String, fix: &str) {
+        let name =
+            if setting.is_empty() { self.prefix.clone() } else { format!("{}.{setting}", self.prefix) };
+        self.findings.push(Finding {
+            severity,
+            name,
+            value: value.to_string(),
+            allowed,
+            fix: fix.to_owned(),
+        });
+    }
+
+    fn error(&mut self, setting: &str, value: impl Display, allowed: String, fix: &str) {
+        self.add(Severity::Error, setting, value, allowed, fix);
+    }
+
+    fn warning(&mut self, setting: &str, value: impl Display, allowed: String, fix: &str) {
+        self.add(Severity::Warning, setting, value, allowed, fix);
+    }
+
+    fn range<T: PartialOrd + Display>(
+        &mut self,
+        setting: &str,
+        value: T,
+        allowed: RangeInclusive<T>,
+        unit: &str,
+    ) {
+        if !allowed.contains(&value) {
+            let text = format!("must be {} to {} {unit}", allowed.start(), allowed.end());
+            self.error(setting, value, text, "set a value in that range");
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if !starts || name.len() > MAX_NAME || !name.chars().all(letters) {
+            let allowed = format!(
+                "a circuit's name is a lower-case letter, then lower-case letters, digits and hyphens, {MAX_NAME} \
+                 characters at most"
+            );
+            self.error("", format!("[circuits.{name}]"), allowed, "rename the circuit");
+        }
+    }
+
+    fn circuit(&mut self, circuit: &CircuitConfig) {
+        match &circuit.consumer {
+            Some(consumer) => self.consumer(consumer),
+            None => self.example(&circuit.example),
+        }
+        self.alarm(circuit);
+        self.range("open.settle_poll_s", circuit.open.settle_poll_s, 1..=60, "seconds");
+        self.range("open.settle_timeout_s", circuit.open.settle_timeout_s, 60..=3_600, "seconds");
+        self.range("open.quiet_grace_s", circuit.open.quiet_grace_s, 0..=600, "seconds");
+        self.backoff(&circuit.backoff);
+        self.probe(circuit);
+        self.range(
+            "rejitter.drain_per_s",
+            circuit.rejitter.drain_per_s,
+            0.1..=10_000.0,
+            "messages per second",
+        );
+        self.range(
+            "close.limited_concurrency_count",
+            circuit.close.limited_concurrency_count,
+            2..=1_000,
+            "invocations",
+        );
+        self.range("close.limited_watch_s", circuit.close.limited_watch_s, 60..=3_600, "seconds");
+        self.range("exhausted.after_s", circuit.exhausted.after_s, 60..=1_209_600, "seconds");
+        if let Some(count) = circuit.exhausted.after_probes_count {
+            self.range("exhausted.after_probes_count", count, 1..=10_000, "probes");
+        }
+        self.range("exhausted.slow_probe_s", circuit.exhausted.slow_probe_s, 60..=43_200, "seconds");
+        self.range("fault.pause_s", circuit.fault.pause_s, 10..=3_600, "seconds");
+        if !LOG_RETENTION_DAYS.contains(&circuit.logs.retention_days) {
+            let days = LOG_RETENTION_DAYS.map(|day| day.to_string()).join(", ");
+            self.error(
+                "logs.retention_days",
+                circuit.logs.retention_days,
+                format!("CloudWatch Logs keeps logs for {days} days"),
+                "choose one of these",
+            );
+        }
+        self.fifo(circuit);
+        self.receives(circuit);
+    }
+
+    fn alarm(&mut self, circuit: &CircuitConfig) {
+        let alarm = &circuit.alarm;
+        self.range("alarm.failure_percent", alarm.failure_percent, 1.0..=100.0, "percent");
+        self.range("alarm.min_events_count", alarm.min_events_count, 1..=1_000_000, "events per period");
+        if !alarm.period_s.is_multiple_of(60) {
+            self.error(
+                "alarm.period_s",
+                alarm.period_s,
+                "must be whole minutes: the mapping's metrics have one value a minute".to_owned(),
+                "set a multiple of 60",
+            );
+        }
+        self.range("alarm.period_s", alarm.period_s, 60..=3_600, "seconds");
+        self.range("alarm.evaluation_periods_count", alarm.evaluation_periods_count, 1..=60, "periods");
+        if alarm.window_s() > 86_400 {
+            self.error(
+                "alarm.evaluation_periods_count",
+                alarm.evaluation_periods_count,
+                "period times evaluation periods must be at most 86,400 s".to_owned(),
+                "look at fewer or shorter periods",
+            );
+        }
+        let periods = alarm.evaluation_periods_count;
+        if !(1..=periods).contains(&alarm.datapoints_to_alarm_count) {
+            self.error(
+                "alarm.datapoints_to_alarm_count",
+                alarm.datapoints_to_alarm_count,
+                format!("must be 1 to evaluation_periods_count, which is {periods}"),
+                "ask for at most as many breaching periods as are looked at",
+            );
+        }
+    }
+
+    fn backoff(&mut self, backoff: &Backoff) {
+        self.range("backoff.base_s", backoff.base_s, 1..=43_200, "seconds");
+        self.range("backoff.cap_s", backoff.cap_s, 1..=43_200, "seconds");
+        if backoff.cap_s < backoff.base_s {
+            self.error(
+                "backoff.cap_s",
+                backoff.cap_s,
+                format!("must be at least base_s, which is {}", backoff.base_s),
+                "raise cap_s, or lower base_s",
+            );
+        }
+        if backoff.rate != 1.0 && !(1.1..=10.0).contains(&backoff.rate) {
+            self.error(
+                "backoff.rate",
+                backoff.rate,
+                "must be 1 (constant waits) or 1.1 to 10".to_owned(),
+                "2 doubles the ceiling from one wait to the next",
+            );
+        }
+    }
+
+    fn probe(&mut self, circuit: &CircuitConfig) {
+        let probe = &circuit.probe;
+        self.range("probe.successes_to_close_count", probe.successes_to_close_count, 1..=20, "messages");
+        self.range("probe.long_poll_s", probe.long_poll_s, 1..=20, "seconds");
+        // The probe's function waits for the message and for the consumer, within the 900 s that Lambda allows.
+        self.range("probe.deadline_s", circuit.probe_deadline_s(), 1..=850, "seconds");
+        if let Some(arn) = &probe.health_check_function_arn {
+            self.arn("probe.health_check_function_arn", arn, "lambda", "function:");
+        }
+    }
+
+    fn arn(&mut self, setting: &str, value: &str, service: &str, resource: &str) {
+        let parts: Vec<&str> = value.splitn(6, ':').collect();
+        let fits =
+            matches!(parts[..], ["arn", _, of, _, _, what] if of == service && what.starts_with(resource));
+        if !fits {
+            let allowed =
+                format!("must be an ARN such as arn:aws:{service}:eu-west-1:123456789012:{resource}...");
+            self.error(
+                setting,
+                format!("{value:?}"),
+                allowed,
+                "copy the ARN from the console or the AWS CLI",
+            );
+        }
+    }
+
+    fn consumer(&mut self, consumer: &ConsumerConfig) {
+        self.arn("consumer.function_arn", &consumer.function_arn, "lambda", "function:");
+        self.arn("consumer.queue_arn", &consumer.queue_arn, "sqs", "");
+        if let Some(key) = &consumer.kms_key_arn {
+            self.arn("consumer.kms_key_arn", key, "kms", "key/");
+        }
+        if !consumer.queue_url.starts_with("https://") && !consumer.queue_url.starts_with("http://") {
+            self.error(
+                "consumer.queue_url",
+                format!("{:?}", consumer.queue_url),
+                "must be the queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME".to_owned(),
+                "aws sqs get-queue-url prints it",
+            );
+        }
+        if !is_uuid(&consumer.mapping_uuid) {
+            self.error(
+                "consumer.mapping_uuid",
+                format!("{:?}", consumer.mapping_uuid),
+                "must be the UUID of the event source mapping".to_owned(),
+                "aws lambda list-event-source-mappings prints it",
+            );
+        }
+        self.range("consumer.function_timeout_s", consumer.function_timeout_s, 1..=900, "seconds");
+        self.range("consumer.visibility_timeout_s", consumer.visibility_timeout_s, 0..=43_200, "seconds");
+        match consumer.max_receive_count {
+            Some(count) => self.range("consumer.max_receive_count", count, 1..=1_000, "receives"),
+            None => self.warning(
+                "consumer.max_receive_count",
+                "(none)",
+                "the queue has no dead-letter queue: a poison message comes back until its retention ends"
+                    .to_owned(),
+                "give the queue a redrive policy",
+            ),
+        }
+        self.visibility("consumer", consumer.visibility_timeout_s, consumer.function_timeout_s);
+    }
+
+    fn example(&mut self, example: &ExampleConfig) {
+        self.range("example.function_timeout_s", example.function_timeout_s, 1..=900, "seconds");
+        self.range("example.visibility_timeout_s", example.visibility_timeout_s, 1..=43_200, "seconds");
+        self.range("example.max_receive_count", example.max_receive_count, 1..=1_000, "receives");
+        self.range("example.retention_s", example.retention_s, 60..=1_209_600, "seconds");
+        self.range("example.batch_size", example.batch_size, 1..=10, "messages");
+        self.visibility("example", example.visibility_timeout_s, example.function_timeout_s);
+    }
+
+    fn visibility(&mut self, table: &str, visibility_s: u32, timeout_s: u32) {
+        let setting = format!("{table}.visibility_timeout_s");
+        if visibility_s < timeout_s {
+            self.error(
+                &setting,
+                visibility_s,
+                format!(
+                    "must not be below the function's timeout, {timeout_s} s: Lambda refuses such a mapping"
+                ),
+                "raise the queue's visibility timeout",
+            );
+        } else if visibility_s < timeout_s.saturating_mul(ADVISED_VISIBILITY_FACTOR) {
+            self.warning(
+                &setting,
+                visibility_s,
+                format!(
+                    "AWS advises {ADVISED_VISIBILITY_FACTOR} times the function's timeout, {timeout_s} s"
+                ),
+                "raise the queue's visibility timeout: below that a message can be delivered twice at once",
+            );
+        }
+    }
+
+    fn fifo(&mut self, circuit: &CircuitConfig) {
+        let spreads = matches!(
+            circuit.rejitter.strategy,
+            Some(RejitterStrategy::Visibility | RejitterStrategy::Requeue)
+        );
+        if circuit.facts().fifo && spreads {
+            self.error(
+                "rejitter.strategy",
+                format!("{:?}", circuit.rejitter.strategy.map_or("off", strategy_name)),
+                "a FIFO queue is never re-jittered: it would break the order".to_owned(),
+                "remove the setting, or set \"off\"",
+            );
+        }
+    }
+
+    /// Receives are a budget: detection and probing must together stay well within `maxReceiveCount`.
+    fn receives(&mut self, circuit: &CircuitConfig) {
+        let facts = circuit.facts();
+        let Some(max) = facts.max_receive_count else { return };
+        let table = if circuit.consumer.is_some() { "consumer" } else { "example" };
+        let setting = format!("{table}.max_receive_count");
+        let detection = circuit.receives_until_open();
+        if max <= detection {
+            self.error(
+                &setting,
+                max,
+                format!(
+                    "messages are received up to {detection} times before the circuit is open, so they would be \
+                     dead-lettered first"
+                ),
+                "raise maxReceiveCount, raise the visibility timeout, or shorten the alarm's window",
+            );
+        } else if max < detection + BREAKER_RECEIVES {
+            self.warning(
+                &setting,
+                max,
+                format!(
+                    "leaves less than {BREAKER_RECEIVES} receives after the {detection} that detection may use; the \
+                     breaker then replaces messages at their last receive by copies"
+                ),
+                "raise maxReceiveCount, raise the visibility timeout, or shorten the alarm's window",
+            );
+        }
+    }
+}
+
+impl CircuitConfig {
+    /// How often a message may be received before the circuit is open and quiet: the alarm's window, its lag and the
+    /// settling, one receive each visibility timeout.
+    pub fn receives_until_open(&self) -> u32 {
+        let until_open_s = self.alarm.window_s().saturating_add(ALARM_LAG_S + SETTLE_S);
+        until_open_s.div_ceil(self.facts().visibility_timeout_s.max(1)).saturating_add(1)
+    }
+}
+
+fn strategy_name(strategy: RejitterStrategy) -> &'static str {
+    match strategy {
+        RejitterStrategy::Visibility => "visibility",
+        RejitterStrategy::Requeue => "requeue",
+        RejitterStrategy::Off => "off",
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+}
