@@ -4,6 +4,7 @@
 //! Nothing here does IO, reads a clock or draws randomness. The state machine that is deployed, the one that the drill
 //! interprets and the one that the tests compare are all made by [`definition::state_machine`].
 
+pub mod asl;
 pub mod backoff;
 pub mod circuit;
 pub mod config;
