@@ -9,5 +9,6 @@ pub mod backoff;
 pub mod circuit;
 pub mod config;
 pub mod contract;
+pub mod definition;
 pub mod errors;
 pub mod events;

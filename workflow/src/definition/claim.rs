@@ -1,0 +1,228 @@
+//! Claim: become the circuit's one owner, or find that somebody else is.
+
+use serde_json::{Map, Value, json};
+
+use super::steps::{
+    CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
+};
+use super::{Context, MAX_CLAIM_TRIES, placeholder, placeholder_value, state};
+use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, fail, jsonata, succeed};
+use crate::circuit::{CircuitState, Transition, item};
+use crate::contract::Trigger;
+use crate::errors;
+
+/// Longest reason that is kept, characters.
+const MAX_REASON: u32 = 1_000;
+
+pub fn states(context: &Context<'_>) -> Vec<State> {
+    vec![
+        check_input(context),
+        fail(
+            "RejectInput",
+            errors::INVALID_INPUT,
+            json!(format!(
+                "the input must be {{\"circuit\": \"{}\", \"trigger\": one of {}, \"reason\": text, \"at\": RFC 3339}}",
+                context.name,
+                Trigger::ALL.map(Trigger::name).join(" | "),
+            )),
+        ),
+        claim(context),
+        read(context),
+        judge_circuit(),
+        describe_owner(context),
+        judge_owner(),
+        take_over(context),
+        judge_record(),
+        succeed("Joined", json!({ "outcome": "joined", "circuit": context.name })),
+        succeed("Superseded", json!({ "outcome": "superseded", "circuit": context.name })),
+    ]
+}
+
+/// Refuses an input that is not meant for this circuit, and sets every variable, so that none is read unset.
+fn check_input(context: &Context<'_>) -> State {
+    let triggers = Trigger::ALL.map(|trigger| format!("'{}'", trigger.name())).join(", ");
+    let fits = format!(
+        "$states.input.circuit = '{}' and $states.input.trigger in [{triggers}] and \
+         $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
+        context.name
+    );
+    let unset: [(&str, Value); 24] = [
+        ("epoch", json!(0)),
+        ("openedAtMs", json!(0)),
+        ("claimTries", json!(0)),
+        ("seenEpoch", json!(0)),
+        ("seenOwner", json!("")),
+        ("ownerStatus", json!("")),
+        ("recorded", json!([])),
+        ("announcedOpen", json!(false)),
+        ("settleFromMs", json!(0)),
+        ("quietAtMs", json!(0)),
+        ("failedProbes", json!(0)),
+        ("waitSeconds", json!(0)),
+        ("exhausted", json!(false)),
+        ("scarce", json!(false)),
+        ("proven", json!([])),
+        ("sawHealthy", json!(false)),
+        ("suspects", json!([])),
+        ("copies", json!(0)),
+        ("lastReceives", json!(0)),
+        ("noneVisibleSinceMs", json!(0)),
+        ("lastError", json!("")),
+        ("limited", json!(false)),
+        ("spread", json!({ "calls": 0, "progress": null, "error": "" })),
+        ("faults", json!(0)),
+    ];
+    let rule = unset
+        .into_iter()
+        .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
+        .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
+        .assign("closeReason", json!("recovered"))
+        .assign("resumeAt", json!(""))
+        .assign("fault", json!({ "state": "", "error": "" }));
+    Choice::new(state::CHECK_INPUT, rule).otherwise("RejectInput")
+}
+
+/// The conditional update that makes this execution the owner. That its own earlier claim also satisfies the condition
+/// lets the step be repeated when an answer was lost.
+fn claim(context: &Context<'_>) -> State {
+    let mut values = Map::from_iter([
+        (":me".to_owned(), json!({ "S": jsonata("$states.context.Execution.Id") })),
+        (":state".to_owned(), json!({ "S": Transition::Trip.target().name() })),
+        (":zero".to_owned(), json!({ "N": "0" })),
+        (":one".to_owned(), json!({ "N": "1" })),
+        (":now".to_owned(), now_ms()),
+        (":trigger".to_owned(), json!({ "S": jsonata("$trip.trigger") })),
+        (":reason".to_owned(), json!({ "S": jsonata(format!("$substring($trip.reason, 0, {MAX_REASON})")) })),
+    ]);
+    let allowed = allowed_from(Transition::Trip, &mut values);
+    let condition = format!(
+        "attribute_not_exists({state}) OR {allowed} OR ({state} = :state AND {owner} = :me)",
+        state = item::STATE,
+        owner = item::OWNER,
+    );
+    let update = format!(
+        "SET {state} = :state, {owner} = :me, {epoch} = if_not_exists({epoch}, :zero) + :one, {opened} = :now, \
+         {updated} = :now, {trigger} = :trigger, {reason} = :reason, {failed} = :zero \
+         REMOVE {recorded}, {token}, {until}, {verdict}, {close_reason}",
+        state = item::STATE,
+        owner = item::OWNER,
+        epoch = item::EPOCH,
+        opened = item::OPENED_AT_MS,
+        updated = item::UPDATED_AT_MS,
+        trigger = item::TRIGGER,
+        reason = item::REASON,
+        failed = item::FAILED_PROBES,
+        recorded = item::RECORDED,
+        token = item::TASK_TOKEN,
+        until = item::WAIT_UNTIL_MS,
+        verdict = item::LAST_VERDICT,
+        close_reason = item::CLOSE_REASON,
+    );
+    let mut arguments = context.update_item(&update, &condition, values);
+    arguments["ReturnValues"] = json!("ALL_NEW");
+    Task::new("ClaimCircuit", UPDATE_ITEM)
+        .arguments(arguments)
+        .assign("epoch", number(item::EPOCH))
+        .assign("openedAtMs", number(item::OPENED_AT_MS))
+        .retry(Retrier::on(&CONDITION_FAILED, 0))
+        .retry(patient())
+        .catch(Catcher::on(&CONDITION_FAILED, "ReadCircuit"))
+        .catch(context.to_fault("ClaimCircuit", ""))
+        .next("InspectMappings")
+}
+
+/// A number attribute of the item that the task returned.
+fn number(attribute: &str) -> Value {
+    jsonata(format!("$number($states.result.Attributes.{attribute}.N)"))
+}
+
+fn read(context: &Context<'_>) -> State {
+    Task::new("ReadCircuit", GET_ITEM)
+        .arguments(json!({
+            "TableName": placeholder_value(placeholder::CIRCUIT_TABLE),
+            "Key": { item::CIRCUIT: { "S": context.name } },
+            "ConsistentRead": true,
+        }))
+        .retry(patient())
+        .catch(context.to_fault("ReadCircuit", ""))
+        .next("JudgeCircuit")
+}
+
+/// Somebody holds the circuit, or did a moment ago.
+fn judge_circuit() -> State {
+    let closed = CircuitState::Closed.name();
+    let free = format!(
+        "$not($exists($states.input.Item.{state})) or $states.input.Item.{state}.S = '{closed}'",
+        state = item::STATE
+    );
+    Choice::new(
+        "JudgeCircuit",
+        Rule::when(format!("({free}) and $claimTries < {MAX_CLAIM_TRIES}"), "ClaimCircuit")
+            .assign("claimTries", jsonata("$claimTries + 1")),
+    )
+    .or(Rule::when(free, "Joined"))
+    .assign("seenEpoch", jsonata(format!("$number($states.input.Item.{}.N)", item::EPOCH)))
+    .assign("seenOwner", jsonata(format!("$states.input.Item.{}.S", item::OWNER)))
+    .otherwise("DescribeOwner")
+}
+
+fn describe_owner(context: &Context<'_>) -> State {
+    let gone = ["Sfn.ExecutionDoesNotExistException", "Sfn.ExecutionDoesNotExist"];
+    Task::new("DescribeOwner", DESCRIBE_EXECUTION)
+        .arguments(json!({ "ExecutionArn": jsonata("$seenOwner") }))
+        .assign("ownerStatus", jsonata("$states.result.Status"))
+        // The answer holds the other execution's input and output, which nobody needs here.
+        .output(json!({}))
+        .retry(Retrier::on(&gone, 0))
+        .retry(patient())
+        .catch(Catcher::on(&gone, "TakeOverCircuit"))
+        .catch(context.to_fault("DescribeOwner", ""))
+        .next("JudgeOwner")
+}
+
+fn judge_owner() -> State {
+    Choice::new("JudgeOwner", Rule::when("$ownerStatus in ['RUNNING', 'PENDING_REDRIVE']", "Joined"))
+        .comment("An open circuit whose owner has ended is taken over, whatever it ended with")
+        .otherwise("TakeOverCircuit")
+}
+
+fn take_over(context: &Context<'_>) -> State {
+    let mut values = Map::from_iter([
+        (":me".to_owned(), json!({ "S": jsonata("$states.context.Execution.Id") })),
+        (":seen".to_owned(), json!({ "N": jsonata("$string($seenEpoch)") })),
+        (":state".to_owned(), json!({ "S": Transition::TakeOver.target().name() })),
+        (":one".to_owned(), json!({ "N": "1" })),
+        (":now".to_owned(), now_ms()),
+    ]);
+    let allowed = allowed_from(Transition::TakeOver, &mut values);
+    let condition = format!("({} = :seen AND {allowed}) OR {} = :me", item::EPOCH, item::OWNER);
+    let update = format!(
+        "SET {} = :state, {} = :me, {epoch} = {epoch} + :one, {} = :now REMOVE {}, {}",
+        item::STATE,
+        item::OWNER,
+        item::UPDATED_AT_MS,
+        item::TASK_TOKEN,
+        item::WAIT_UNTIL_MS,
+        epoch = item::EPOCH,
+    );
+    let mut arguments = context.update_item(&update, &condition, values);
+    arguments["ReturnValues"] = json!("ALL_NEW");
+    let recorded = format!("$states.result.Attributes.{}.S", item::RECORDED);
+    Task::new("TakeOverCircuit", UPDATE_ITEM)
+        .comment("What the dead owner recorded stays: the mappings may be disabled already")
+        .arguments(arguments)
+        .assign("epoch", number(item::EPOCH))
+        .assign("openedAtMs", number(item::OPENED_AT_MS))
+        .assign("failedProbes", number(item::FAILED_PROBES))
+        .assign("recorded", jsonata(format!("$exists({recorded}) ? $parse({recorded}) : []")))
+        .retry(Retrier::on(&CONDITION_FAILED, 0))
+        .retry(patient())
+        .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
+        .catch(context.to_fault("TakeOverCircuit", ""))
+        .next("JudgeRecord")
+}
+
+fn judge_record() -> State {
+    Choice::new("JudgeRecord", Rule::when("$count($recorded) > 0", "DisableMappings"))
+        .otherwise("InspectMappings")
+}

@@ -1,0 +1,158 @@
+//! Close: spread the backlog, restore the exact settings, mark the circuit closed, reset the alarm.
+
+use serde_json::json;
+
+use super::probe::fresh_window_s;
+use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
+use super::{
+    Context, MAPPING_TIMEOUT_S, MAX_SPREADS, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
+};
+use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
+use crate::circuit::{Transition, item};
+use crate::contract::RejitterStrategy;
+use crate::errors;
+use crate::events::Announcement;
+
+pub fn states(context: &Context<'_>) -> Vec<State> {
+    let mut states = Vec::new();
+    if context.circuit.rejitter_strategy() != RejitterStrategy::Off {
+        states.extend(spread(context));
+    }
+    states.extend(restore(context));
+    states.extend(finish(context));
+    states
+}
+
+/// Spreads the backlog in as many calls as it takes. A re-jitter that fails does not keep the circuit open: the
+/// dependency has recovered, and a burst is the lesser harm.
+fn spread(context: &Context<'_>) -> Vec<State> {
+    let circuit = context.circuit;
+    let mut payload = json!({
+        "fence": context.fence(),
+        "queue_url": placeholder_value(placeholder::QUEUE_URL),
+        "strategy": circuit.rejitter_strategy(),
+        "drain_per_s": circuit.rejitter.drain_per_s,
+        "progress": jsonata("$spread.progress"),
+    });
+    if let Some(count) = circuit.facts().max_receive_count {
+        payload["max_receive_count"] = json!(count);
+    }
+    let gave_up = |errors: &[&str], next: &str| {
+        Catcher::on(errors, next)
+            .assign("spread", jsonata("$merge([$spread, {'error': $states.errorOutput.Error}])"))
+    };
+    let call = Task::new(state::SPREAD_BACKLOG, super::steps::INVOKE)
+        .arguments(json!({
+            "FunctionName": placeholder_value(placeholder::REJITTER_FUNCTION),
+            "Payload": payload,
+        }))
+        .timeout_s(json!(REJITTER_TIMEOUT_S + 5))
+        .assign(
+            "spread",
+            jsonata("{'calls': $spread.calls + 1, 'progress': $states.result.Payload.progress, 'error': ''}"),
+        )
+        .output(jsonata("{'done': $states.result.Payload.done}"))
+        .retry(crate::asl::Retrier::on(&[errors::STALE_EPOCH, errors::ACCESS_DENIED, errors::REFUSED], 0))
+        .retry(brief())
+        .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
+        .catch(gave_up(&["States.ALL"], "RestoreMappings"))
+        .next("JudgeSpread");
+    let judge = Choice::new(
+        "JudgeSpread",
+        Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), "RestoreMappings"),
+    )
+    .otherwise(state::SPREAD_BACKLOG);
+    vec![call, judge]
+}
+
+/// Gives the mappings their recorded settings back and waits until that has come true.
+fn restore(context: &Context<'_>) -> Vec<State> {
+    let circuit = context.circuit;
+    let restore = context
+        .call(
+            "RestoreMappings",
+            placeholder::MAPPING_FUNCTION,
+            MAPPING_TIMEOUT_S,
+            json!({ "action": "restore", "fence": context.fence(), "recorded": jsonata("$recorded") }),
+            patient(),
+            "RestoreMappings",
+        )
+        .assign("settleFromMs", jsonata("$millis()"))
+        .output(json!({}))
+        .next("AwaitEnabled");
+    let await_enabled = Wait::seconds("AwaitEnabled", json!(circuit.open.settle_poll_s)).next("CheckEnabled");
+    let check = context
+        .call(
+            "CheckEnabled",
+            placeholder::MAPPING_FUNCTION,
+            MAPPING_TIMEOUT_S,
+            json!({ "action": "check_enabled", "fence": context.fence(), "recorded": jsonata("$recorded") }),
+            patient(),
+            "RestoreMappings",
+        )
+        .output(jsonata("$states.result.Payload"))
+        .next("JudgeEnabled");
+    let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "AwaitFreshWindow"))
+        .or(Rule::when(
+            format!("($millis() - $settleFromMs) / 1000 > {}", circuit.open.settle_timeout_s),
+            "AnnounceFault",
+        )
+        .assign("fault", json!({ "state": "CheckEnabled", "error": "Breaker.NotSettled" }))
+        .assign("resumeAt", json!("RestoreMappings")))
+        .otherwise("AwaitEnabled");
+    let fresh = Wait::seconds("AwaitFreshWindow", jsonata(fresh_window_s(context)))
+        .comment("Messages flow again; until the old failures have left the alarm's window it cannot tell a relapse")
+        .next("MarkClosed");
+    vec![restore, await_enabled, check, judge, fresh]
+}
+
+/// Marks the circuit closed, then resets the alarm: in this order a relapse that shows in between is a new transition
+/// of the alarm that finds a closed circuit.
+fn finish(context: &Context<'_>) -> Vec<State> {
+    let mark = context
+        .write(
+            "MarkClosed",
+            context.write_arguments(
+                Some(Transition::Close),
+                &[
+                    (item::CLOSED_AT_MS, now_ms()),
+                    (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
+                ],
+                &[item::TASK_TOKEN, item::WAIT_UNTIL_MS, item::RECORDED],
+            ),
+            "MarkClosed",
+        )
+        .output(json!({}))
+        .next("ResetAlarm");
+    let reset = Task::new("ResetAlarm", SET_ALARM_STATE)
+        .arguments(json!({
+            "AlarmName": placeholder_value(placeholder::ALARM_NAME),
+            "StateValue": "OK",
+            "StateReason": format!("circuit {} closed: the next failure is a new transition", context.name),
+        }))
+        .output(json!({}))
+        .retry(brief())
+        .catch(Catcher::on(&["States.ALL"], "AnnounceClosed"))
+        .next("AnnounceClosed");
+    let announce = context
+        .announce(
+            "AnnounceClosed",
+            Announcement::Closed,
+            &[
+                ("close_reason", jsonata("$closeReason")),
+                ("opened_at_ms", jsonata("$openedAtMs")),
+                ("failed_probe_count", jsonata("$failedProbes")),
+                ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
+                ("copies_count", jsonata("$copies")),
+                ("spread", jsonata("$spread")),
+            ],
+        )
+        .output(json!({}))
+        .catch(Catcher::on(&["States.ALL"], "Closed"))
+        .next("Closed");
+    let closed = succeed(
+        "Closed",
+        json!({ "outcome": "closed", "circuit": context.name, "close_reason": jsonata("$closeReason") }),
+    );
+    vec![mark, reset, announce, closed]
+}

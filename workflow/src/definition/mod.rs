@@ -1,0 +1,154 @@
+//! The workflow: one Standard state machine per circuit.
+//!
+//! [`definition`] is the only place where the machine is made. What it returns is what is deployed, what the drill
+//! interprets and what the tests compare.
+//!
+//! The states stand in the order in which a trip passes them: claim, open, wait, probe, close; `fault` is where every
+//! step leads that failed for good.
+
+mod claim;
+mod close;
+mod fault;
+mod open;
+mod probe;
+mod steps;
+mod wait;
+
+use serde_json::Value;
+
+use crate::asl::StateMachine;
+use crate::config::CircuitConfig;
+use crate::contract::RejitterStrategy;
+
+/// Names that stand as `${Name}` in the definition and are filled in by the stack.
+pub mod placeholder {
+    /// Name of the `CircuitStatus` table.
+    pub const CIRCUIT_TABLE: &str = "CircuitTable";
+    /// ARN of the `mapping` function.
+    pub const MAPPING_FUNCTION: &str = "MappingFunction";
+    /// ARN of the `probe` function.
+    pub const PROBE_FUNCTION: &str = "ProbeFunction";
+    /// ARN of the `rejitter` function.
+    pub const REJITTER_FUNCTION: &str = "RejitterFunction";
+    /// ARN of the consumer.
+    pub const CONSUMER_FUNCTION: &str = "ConsumerFunction";
+    /// URL of the consumer's queue.
+    pub const QUEUE_URL: &str = "QueueUrl";
+    /// ARN of the consumer's queue.
+    pub const QUEUE_ARN: &str = "QueueArn";
+    /// UUID of the event source mapping.
+    pub const MAPPING_UUID: &str = "MappingUuid";
+    /// Name of the alarm.
+    pub const ALARM_NAME: &str = "AlarmName";
+    /// Name of the event bus for announcements.
+    pub const EVENT_BUS: &str = "EventBus";
+
+    /// All of them.
+    pub const ALL: [&str; 10] = [
+        CIRCUIT_TABLE,
+        MAPPING_FUNCTION,
+        PROBE_FUNCTION,
+        REJITTER_FUNCTION,
+        CONSUMER_FUNCTION,
+        QUEUE_URL,
+        QUEUE_ARN,
+        MAPPING_UUID,
+        ALARM_NAME,
+        EVENT_BUS,
+    ];
+}
+
+/// Names of the states that others refer to: reports, tests, and people in the console.
+pub mod state {
+    /// First state.
+    pub const CHECK_INPUT: &str = "CheckInput";
+    /// The wait between probes.
+    pub const AWAIT_RECOVERY: &str = "AwaitRecovery";
+    /// One half-open attempt.
+    pub const PROBE_CONSUMER: &str = "ProbeConsumer";
+    /// The re-jitter.
+    pub const SPREAD_BACKLOG: &str = "SpreadBacklog";
+}
+
+/// How often a claim that lost a race looks again before it takes the circuit as joined.
+const MAX_CLAIM_TRIES: u32 = 5;
+/// Faults after which an execution gives up.
+const MAX_FAULTS: u32 = 50;
+/// Invocations of the re-jitter after which the circuit closes whatever is left.
+const MAX_SPREADS: u32 = 500;
+/// Probes in a row that may find a message at its last receive before the backoff goes on.
+const MAX_LAST_RECEIVES: u32 = 10;
+/// Ids of suspect messages that a closing event names at most.
+const MAX_SUSPECTS: u32 = 10;
+/// Longest wait for messages that are merely in flight, seconds; a quarter of the visibility timeout if that is less.
+const MAX_IN_FLIGHT_WAIT_S: u32 = 30;
+/// Longest delay of a message, seconds: `DelaySeconds` ends there.
+const MAX_DELAY_S: u32 = 900;
+/// Receives that must be left on a FIFO queue's first message for probing at the usual pace.
+const SCARCE_RECEIVES: u32 = 3;
+/// The probe's function: time beyond its long poll and the consumer's deadline, seconds.
+pub const PROBE_MARGIN_S: u32 = 25;
+/// Timeout of the `mapping` function, seconds.
+pub const MAPPING_TIMEOUT_S: u32 = 60;
+/// Timeout of the `rejitter` function, seconds: all that Lambda allows.
+pub const REJITTER_TIMEOUT_S: u32 = 900;
+
+/// Timeout of the `probe` function for this circuit, seconds, at most the 900 that Lambda allows: a long poll, the
+/// consumer's deadline, and a margin for everything else.
+pub fn probe_timeout_s(circuit: &CircuitConfig) -> u32 {
+    (circuit.probe.long_poll_s + circuit.probe_deadline_s() + PROBE_MARGIN_S).min(900)
+}
+
+/// The state machine of the circuit `name` as JSON text, with the placeholders of [`placeholder`] in it.
+///
+/// # Panics
+/// Never for a configuration without errors: that the machine is sound is a property of this crate, held by its tests.
+pub fn definition(name: &str, circuit: &CircuitConfig) -> String {
+    let value = state_machine(name, circuit).to_value();
+    let mut text = serde_json::to_string_pretty(&value).expect("a JSON value can be written");
+    text.push('\n');
+    text
+}
+
+/// The state machine of the circuit `name`.
+///
+/// # Panics
+/// As [`definition`].
+pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
+    let context = Context { name, circuit };
+    let states = [
+        claim::states(&context),
+        open::states(&context),
+        wait::states(&context),
+        probe::states(&context),
+        close::states(&context),
+        fault::states(&context),
+    ]
+    .concat();
+    let comment = format!("Circuit breaker {name}: claim, open, wait, probe, close");
+    StateMachine::new(&comment, state::CHECK_INPUT, states).expect("the tests hold that the machine is sound")
+}
+
+/// What the states are made from.
+struct Context<'a> {
+    name: &'a str,
+    circuit: &'a CircuitConfig,
+}
+
+impl Context<'_> {
+    /// First step of the way back to closed after the probes succeeded.
+    fn after_recovery(&self) -> &'static str {
+        match self.circuit.rejitter_strategy() {
+            RejitterStrategy::Visibility | RejitterStrategy::Requeue => state::SPREAD_BACKLOG,
+            RejitterStrategy::Off => "RestoreMappings",
+        }
+    }
+}
+
+/// `${name}`, to be filled in by the stack.
+fn placeholder_value(name: &str) -> Value {
+    Value::String(format!("${{{name}}}"))
+}
+
+#[cfg(test)]
+mod tests;

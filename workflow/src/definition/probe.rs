@@ -1,0 +1,282 @@
+//! Probe: one message, one invocation, one verdict; and what follows from it.
+
+use serde_json::json;
+
+use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient};
+use super::wait::ceiling;
+use super::{
+    Context, MAPPING_TIMEOUT_S, MAX_DELAY_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES, MAX_SUSPECTS,
+    SCARCE_RECEIVES, placeholder, placeholder_value, probe_timeout_s, state,
+};
+use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
+use crate::circuit::{CloseReason, Transition, item};
+use crate::config::ExhaustedThen;
+use crate::errors;
+use crate::events::Announcement;
+
+pub fn states(context: &Context<'_>) -> Vec<State> {
+    let mut states = vec![
+        begin(context),
+        probe(context),
+        judge(context),
+        announce_failed(context),
+        judge_exhausted(context),
+        announce_exhausted(context),
+    ];
+    if context.circuit.probe.health_check_function_arn.is_some() {
+        states.push(check_health(context));
+    } else {
+        states.extend(limited(context));
+    }
+    if context.circuit.exhausted.then == ExhaustedThen::Fail {
+        states.push(fail(
+            "Exhausted",
+            errors::EXHAUSTED,
+            json!("the configured time or attempts are used up; the circuit stays open until somebody acts"),
+        ));
+    }
+    states
+}
+
+/// Marks the circuit half-open. A stale owner learns here that it is one, before it touches a message.
+fn begin(context: &Context<'_>) -> State {
+    context
+        .write(
+            "BeginProbe",
+            context.write_arguments(Some(Transition::Try), &[], &[item::TASK_TOKEN, item::WAIT_UNTIL_MS]),
+            "ChooseWait",
+        )
+        .output(json!({}))
+        .next(state::PROBE_CONSUMER)
+}
+
+fn probe(context: &Context<'_>) -> State {
+    let circuit = context.circuit;
+    let facts = circuit.facts();
+    let mut payload = json!({
+        "fence": context.fence(),
+        "queue_url": placeholder_value(placeholder::QUEUE_URL),
+        "queue_arn": placeholder_value(placeholder::QUEUE_ARN),
+        "function_arn": placeholder_value(placeholder::CONSUMER_FUNCTION),
+        "mapping": jsonata("$recorded[0]"),
+        "fifo": facts.fifo,
+        "deadline_s": circuit.probe_deadline_s(),
+        "long_poll_s": circuit.probe.long_poll_s,
+        // Until the next probe at the latest, so that it meets another message if there is one.
+        "put_aside_s": jsonata(ceiling(context, "$failedProbes + 1")),
+        "proven": jsonata("$proven"),
+    });
+    if let Some(count) = facts.max_receive_count {
+        payload["max_receive_count"] = json!(count);
+    }
+    // A probe whose answer was lost may still be running: it is repeated at once only when the function itself says
+    // that it ended without a verdict. Everything else pauses in the fault handling.
+    let retrier = Retrier::on(&[errors::TRANSIENT, "Lambda.TooManyRequestsException"], 4).backoff(5, 2.0, 30);
+    context
+        .call(
+            state::PROBE_CONSUMER,
+            placeholder::PROBE_FUNCTION,
+            probe_timeout_s(circuit),
+            payload,
+            retrier,
+            "ChooseWait",
+        )
+        .output(jsonata("$states.result.Payload"))
+        .next("JudgeProbe")
+}
+
+fn judge(context: &Context<'_>) -> State {
+    let circuit = context.circuit;
+    let facts = circuit.facts();
+    let needed = circuit.probe.successes_to_close_count;
+    let healthy = "$states.input.verdict = 'healthy'";
+    let last_receive = "$states.input.verdict = 'last_receive'";
+    let none_visible = "$states.input.verdict = 'none_visible'";
+    let in_flight_wait_s = (facts.visibility_timeout_s / 4).clamp(5, MAX_IN_FLIGHT_WAIT_S);
+    // Messages come back from flight within the visibility timeout and from a delay within 900 s. What is counted for
+    // longer than that is taken as not there.
+    let longest_flight_s = facts.visibility_timeout_s + MAX_DELAY_S;
+    let nothing_there = format!(
+        "$states.input.verdict = 'empty' or ({none_visible} and $noneVisibleSinceMs > 0 and \
+         ($millis() - $noneVisibleSinceMs) / 1000 > {longest_flight_s})"
+    );
+    let on_empty =
+        if circuit.probe.health_check_function_arn.is_some() { "CheckHealth" } else { "LimitMappings" };
+    // Only a FIFO queue gives the same message to every probe: there each one brings it nearer to the dead-letter queue.
+    let scarce = if facts.fifo {
+        format!("$exists($states.input.receives_left) and $states.input.receives_left <= {SCARCE_RECEIVES}")
+    } else {
+        "false".to_owned()
+    };
+    Choice::new(
+        "JudgeProbe",
+        Rule::when("$states.input.verdict = 'overruled'", "AnnounceOverruled")
+            .assign("closeReason", json!(CloseReason::Overruled.name())),
+    )
+    .or(Rule::when(format!("{healthy} and $count($proven) + 1 >= {needed}"), context.after_recovery())
+        .assign("closeReason", json!(CloseReason::Recovered.name()))
+        .assign("sawHealthy", json!(true)))
+    .or(Rule::when(healthy, state::PROBE_CONSUMER)
+        .assign("proven", jsonata("$append($proven, [$states.input.message_id])"))
+        .assign("sawHealthy", json!(true))
+        .assign("noneVisibleSinceMs", json!(0)))
+    .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), "RestoreMappings")
+        .assign("closeReason", json!(CloseReason::Recovered.name())))
+    .or(Rule::when(nothing_there, on_empty).assign("noneVisibleSinceMs", json!(0)))
+    .or(Rule::when(none_visible, state::AWAIT_RECOVERY)
+        .assign("waitSeconds", json!(in_flight_wait_s))
+        .assign("noneVisibleSinceMs", jsonata("$noneVisibleSinceMs > 0 ? $noneVisibleSinceMs : $millis()")))
+    .or(Rule::when(format!("{last_receive} and $lastReceives < {MAX_LAST_RECEIVES}"), state::PROBE_CONSUMER)
+        .assign("copies", jsonata("$copies + 1"))
+        .assign("lastReceives", jsonata("$lastReceives + 1"))
+        .assign("noneVisibleSinceMs", json!(0)))
+    .or(Rule::when(last_receive, "ChooseWait").assign("copies", jsonata("$copies + 1")))
+    .or(Rule::when("$states.input.verdict = 'unhealthy'", "AnnounceProbeFailed")
+        .assign("failedProbes", jsonata("$failedProbes + 1"))
+        .assign("lastError", jsonata("$states.input.error"))
+        .assign("noneVisibleSinceMs", json!(0))
+        .assign("scarce", jsonata(scarce))
+        // A failure before anything succeeded is the outage; one after a success may be the message itself.
+        .assign(
+            "suspects",
+            jsonata(format!(
+                "$sawHealthy ? ($count($suspects) < {MAX_SUSPECTS} ? $append($suspects, [$states.input.message_id]) \
+                 : $suspects) : [$states.input.message_id]"
+            )),
+        ))
+    .assign("fault", json!({ "state": state::PROBE_CONSUMER, "error": "Breaker.UnknownVerdict" }))
+    .assign("resumeAt", json!("ChooseWait"))
+    .otherwise("AnnounceFault")
+}
+
+fn announce_failed(context: &Context<'_>) -> State {
+    context
+        .announce(
+            "AnnounceProbeFailed",
+            Announcement::ProbeFailed,
+            &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
+        )
+        .output(json!({}))
+        .catch(Catcher::on(&["States.ALL"], "JudgeExhausted"))
+        .next("JudgeExhausted")
+}
+
+fn judge_exhausted(context: &Context<'_>) -> State {
+    let exhausted = &context.circuit.exhausted;
+    let mut used_up = format!("($millis() - $openedAtMs) / 1000 >= {}", exhausted.after_s);
+    if let Some(count) = exhausted.after_probes_count {
+        used_up = format!("({used_up} or $failedProbes >= {count})");
+    }
+    let rule = Rule::when(format!("$not($exhausted) and {used_up}"), "AnnounceExhausted")
+        .assign("exhausted", json!(true));
+    let choice = Choice::new("JudgeExhausted", rule);
+    // After a limited close that failed the mappings are to be disabled again first.
+    choice.or(Rule::when("$limited", "DisableMappings")).otherwise("ChooseWait")
+}
+
+fn announce_exhausted(context: &Context<'_>) -> State {
+    let next = match context.circuit.exhausted.then {
+        ExhaustedThen::KeepProbing => "JudgeExhausted",
+        ExhaustedThen::Close => "RestoreMappings",
+        ExhaustedThen::Fail => "Exhausted",
+    };
+    let close_reason = match context.circuit.exhausted.then {
+        ExhaustedThen::Close => CloseReason::Exhausted,
+        ExhaustedThen::KeepProbing | ExhaustedThen::Fail => CloseReason::Recovered,
+    };
+    context
+        .announce(
+            "AnnounceExhausted",
+            Announcement::Exhausted,
+            &[
+                ("failed_probe_count", jsonata("$failedProbes")),
+                ("opened_at_ms", jsonata("$openedAtMs")),
+                ("error", jsonata("$lastError")),
+                ("then", json!(context.circuit.exhausted.then)),
+            ],
+        )
+        .assign("closeReason", json!(close_reason.name()))
+        .output(json!({}))
+        .catch(Catcher::on(&["States.ALL"], next).assign("closeReason", json!(close_reason.name())))
+        .next(next)
+}
+
+/// Asks the configured health check when the queue has no message to probe with.
+fn check_health(context: &Context<'_>) -> State {
+    let arn = context.circuit.probe.health_check_function_arn.clone().unwrap_or_default();
+    Task::new("CheckHealth", INVOKE)
+        .comment("An answer is healthy, an error is not")
+        .arguments(json!({ "FunctionName": arn, "Payload": { "circuit": context.name } }))
+        .timeout_s(json!(context.circuit.probe_deadline_s()))
+        .assign("closeReason", json!(CloseReason::Recovered.name()))
+        .output(json!({}))
+        .catch(
+            Catcher::on(&["States.ALL"], "AnnounceProbeFailed")
+                .assign("failedProbes", jsonata("$failedProbes + 1"))
+                .assign("lastError", json!("HealthCheckFailed")),
+        )
+        .next("RestoreMappings")
+}
+
+/// The limited close: live traffic at a small concurrency stands in for the probe that an empty queue cannot give.
+fn limited(context: &Context<'_>) -> Vec<State> {
+    let circuit = context.circuit;
+    let limit = context
+        .call(
+            "LimitMappings",
+            placeholder::MAPPING_FUNCTION,
+            MAPPING_TIMEOUT_S,
+            json!({
+                "action": "limit",
+                "fence": context.fence(),
+                "recorded": jsonata("$recorded"),
+                "maximum_concurrency": circuit.close.limited_concurrency_count,
+            }),
+            patient(),
+            "DisableMappings",
+        )
+        .assign("limited", json!(true))
+        .output(json!({}))
+        .next("AnnounceHalfOpened");
+    let announce = context
+        .announce(
+            "AnnounceHalfOpened",
+            Announcement::HalfOpened,
+            &[
+                ("maximum_concurrency", json!(circuit.close.limited_concurrency_count)),
+                ("watch_s", json!(circuit.close.limited_watch_s)),
+            ],
+        )
+        .output(json!({}))
+        .catch(Catcher::on(&["States.ALL"], "WatchLimited"))
+        .next("WatchLimited");
+    let watch = Wait::seconds(
+        "WatchLimited",
+        jsonata(format!("$max([{}, {}])", circuit.close.limited_watch_s, fresh_window_s(context))),
+    )
+    .comment("At least until the failures from before the trip have left the alarm's window")
+    .next("ReadAlarm");
+    let read = Task::new("ReadAlarm", DESCRIBE_ALARMS)
+        .arguments(json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] }))
+        .output(jsonata("{'state': $string($states.result.MetricAlarms[0].StateValue)}"))
+        .retry(brief())
+        .catch(context.to_fault("ReadAlarm", "DisableMappings"))
+        .next("JudgeLimited");
+    let judge = Choice::new(
+        "JudgeLimited",
+        Rule::when("$states.input.state = 'ALARM'", "AnnounceProbeFailed")
+            .assign("failedProbes", jsonata("$failedProbes + 1"))
+            .assign("lastError", json!("LimitedTrafficFailed")),
+    )
+    .assign("closeReason", json!(CloseReason::Recovered.name()))
+    .otherwise("RestoreMappings");
+    vec![limit, announce, watch, read, judge]
+}
+
+/// Seconds until the failures from before the trip have left the alarm's window, as JSONata. One period is added
+/// because the window ends with whole periods.
+pub fn fresh_window_s(context: &Context<'_>) -> String {
+    let alarm = &context.circuit.alarm;
+    let window_ms = u64::from(alarm.window_s() + alarm.period_s) * 1000;
+    format!("$max([0, $ceil(($quietAtMs + {window_ms} - $millis()) / 1000)])")
+}

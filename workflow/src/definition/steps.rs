@@ -1,0 +1,183 @@
+//! The kinds of steps that the workflow is made of: a function call, a write of the circuit's item, an announcement.
+
+use serde_json::{Map, Value, json};
+
+use super::{Context, placeholder, placeholder_value};
+use crate::asl::{Catcher, Retrier, Task, jsonata};
+use crate::circuit::{Transition, item};
+use crate::errors;
+use crate::events::{Announcement, SOURCE};
+
+/// Resource of a Lambda invocation.
+pub const INVOKE: &str = "arn:aws:states:::lambda:invoke";
+/// Resource of a write to the circuit's item.
+pub const UPDATE_ITEM: &str = "arn:aws:states:::dynamodb:updateItem";
+/// Resource of a read of the circuit's item.
+pub const GET_ITEM: &str = "arn:aws:states:::dynamodb:getItem";
+/// Resource of the interruptible wait: writes the task token, then waits for it.
+pub const UPDATE_ITEM_AND_WAIT: &str = "arn:aws:states:::aws-sdk:dynamodb:updateItem.waitForTaskToken";
+/// Resource of an announcement.
+pub const PUT_EVENTS: &str = "arn:aws:states:::events:putEvents";
+/// Resource of the look at another execution.
+pub const DESCRIBE_EXECUTION: &str = "arn:aws:states:::aws-sdk:sfn:describeExecution";
+/// Resource of the look at the alarm.
+pub const DESCRIBE_ALARMS: &str = "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms";
+/// Resource of the reset of the alarm.
+pub const SET_ALARM_STATE: &str = "arn:aws:states:::aws-sdk:cloudwatch:setAlarmState";
+
+/// A conditional write was refused. The optimised integration and the SDK integration spell the service differently.
+pub const CONDITION_FAILED: [&str; 2] =
+    ["DynamoDB.ConditionalCheckFailedException", "DynamoDb.ConditionalCheckFailedException"];
+
+/// Milliseconds since the Unix epoch, as a DynamoDB number.
+pub fn now_ms() -> Value {
+    json!({ "N": jsonata("$string($millis())") })
+}
+
+/// Repetition of a step that may safely be done twice: about five minutes in all.
+pub fn patient() -> Retrier {
+    Retrier::on(&["States.ALL"], 8).backoff(2, 2.0, 60)
+}
+
+/// Repetition of a step that is not worth waiting for.
+pub fn brief() -> Retrier {
+    Retrier::on(&["States.ALL"], 3).backoff(1, 2.0, 5)
+}
+
+/// Ends the execution quietly when somebody else owns the circuit.
+fn superseded() -> [Catcher; 2] {
+    [Catcher::on(&CONDITION_FAILED, "Superseded"), Catcher::on(&[errors::STALE_EPOCH], "Superseded")]
+}
+
+impl Context<'_> {
+    /// Proof of ownership for a function.
+    pub fn fence(&self) -> Value {
+        json!({ "circuit": self.name, "epoch": jsonata("$epoch") })
+    }
+
+    /// A call of one of the breaker's functions. Errors that repeating cannot mend go straight to the catchers; the
+    /// others are repeated by `retrier`. What remains leads to the fault handling, which resumes at `resume_at`.
+    pub fn call(
+        &self,
+        name: &str,
+        function: &str,
+        timeout_s: u32,
+        payload: Value,
+        retrier: Retrier,
+        resume_at: &str,
+    ) -> Task {
+        let permanent = [
+            errors::STALE_EPOCH,
+            errors::MAPPING_MISSING,
+            errors::ACCESS_DENIED,
+            errors::REFUSED,
+            errors::INVALID_REQUEST,
+        ];
+        Task::new(name, INVOKE)
+            .arguments(json!({ "FunctionName": placeholder_value(function), "Payload": payload }))
+            // Longer than the function's own timeout: whichever ends first, it has ended.
+            .timeout_s(json!(timeout_s + 5))
+            .retry(Retrier::on(&permanent, 0))
+            .retry(retrier)
+            .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
+            .catch(self.to_fault(name, resume_at))
+    }
+
+    /// Leads to the fault handling, which names this state and resumes at `resume_at`. Only the error's name is kept:
+    /// its cause could hold what a consumer said.
+    pub fn to_fault(&self, name: &str, resume_at: &str) -> Catcher {
+        Catcher::on(&["States.ALL"], "AnnounceFault")
+            .assign("fault", json!({ "state": name, "error": jsonata("$states.errorOutput.Error") }))
+            .assign("resumeAt", json!(resume_at))
+    }
+
+    /// A write of the circuit's item by its owner. `set` and `remove` name attributes of [`item`]; with a transition the
+    /// state is written too, and the write is refused from a state in which the table does not allow it.
+    pub fn write_arguments(
+        &self,
+        transition: Option<Transition>,
+        set: &[(&str, Value)],
+        remove: &[&str],
+    ) -> Value {
+        let mut values = Map::new();
+        values.insert(":epoch".to_owned(), json!({ "N": jsonata("$string($epoch)") }));
+        values.insert(":me".to_owned(), json!({ "S": jsonata("$states.context.Execution.Id") }));
+        let mut condition = format!("{} = :epoch AND {} = :me", item::EPOCH, item::OWNER);
+        let mut assignments = Vec::new();
+        if let Some(transition) = transition {
+            assignments.push(format!("{} = :state", item::STATE));
+            values.insert(":state".to_owned(), json!({ "S": transition.target().name() }));
+            condition = format!("{condition} AND {}", allowed_from(transition, &mut values));
+        }
+        let stamped = [(item::UPDATED_AT_MS, now_ms())];
+        for (attribute, value) in set.iter().chain(&stamped) {
+            let key = format!(":{attribute}");
+            assignments.push(format!("{attribute} = {key}"));
+            values.insert(key, value.clone());
+        }
+        let mut update = format!("SET {}", assignments.join(", "));
+        if !remove.is_empty() {
+            update = format!("{update} REMOVE {}", remove.join(", "));
+        }
+        self.update_item(&update, &condition, values)
+    }
+
+    /// The arguments of an `UpdateItem` on the circuit's item.
+    pub fn update_item(&self, update: &str, condition: &str, values: Map<String, Value>) -> Value {
+        json!({
+            "TableName": placeholder_value(placeholder::CIRCUIT_TABLE),
+            "Key": { item::CIRCUIT: { "S": self.name } },
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        })
+    }
+
+    /// A step that writes the circuit's item.
+    pub fn write(&self, name: &str, arguments: Value, resume_at: &str) -> Task {
+        let [refused, stale] = superseded();
+        Task::new(name, UPDATE_ITEM)
+            .arguments(arguments)
+            .retry(Retrier::on(&CONDITION_FAILED, 0))
+            .retry(patient())
+            .catch(refused)
+            .catch(stale)
+            .catch(self.to_fault(name, resume_at))
+    }
+
+    /// A step that announces something and goes on to `next` whether or not the announcement arrives: saying it must
+    /// never keep the breaker from doing it.
+    pub fn announce(&self, name: &str, announcement: Announcement, detail: &[(&str, Value)]) -> Task {
+        let mut fields = Map::from_iter([
+            ("circuit".to_owned(), json!(self.name)),
+            ("epoch".to_owned(), jsonata("$epoch")),
+            ("execution".to_owned(), jsonata("$states.context.Execution.Id")),
+            ("at".to_owned(), jsonata("$now()")),
+        ]);
+        fields.extend(detail.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
+        Task::new(name, PUT_EVENTS)
+            .arguments(json!({
+                "Entries": [{
+                    "Source": SOURCE,
+                    "DetailType": announcement.detail_type(),
+                    "EventBusName": placeholder_value(placeholder::EVENT_BUS),
+                    "Detail": fields,
+                }]
+            }))
+            .retry(brief())
+    }
+}
+
+/// `circuit_state IN (...)` over the states from which `transition` is legal; adds their values.
+pub fn allowed_from(transition: Transition, values: &mut Map<String, Value>) -> String {
+    let keys: Vec<String> = transition
+        .allowed_from()
+        .into_iter()
+        .map(|state| {
+            let key = format!(":from_{}", state.name());
+            values.insert(key.clone(), json!({ "S": state.name() }));
+            key
+        })
+        .collect();
+    format!("{} IN ({})", item::STATE, keys.join(", "))
+}

@@ -1,0 +1,76 @@
+use super::*;
+use crate::config::{CircuitConfig, ExhaustedThen, FaultThen};
+
+/// Circuits that between them take every branch of the definition.
+fn variants() -> Vec<CircuitConfig> {
+    let mut fifo = CircuitConfig::default();
+    fifo.example.fifo = true;
+    let mut health = CircuitConfig::default();
+    health.probe.health_check_function_arn =
+        Some("arn:aws:lambda:eu-west-1:123456789012:function:health".to_owned());
+    health.fault.then = FaultThen::Restore;
+    let mut fails = CircuitConfig::default();
+    fails.exhausted.then = ExhaustedThen::Fail;
+    fails.exhausted.after_probes_count = Some(3);
+    let mut closes = CircuitConfig::default();
+    closes.exhausted.then = ExhaustedThen::Close;
+    closes.rejitter.strategy = Some(RejitterStrategy::Requeue);
+    vec![CircuitConfig::default(), fifo, health, fails, closes]
+}
+
+#[test]
+fn every_variant_is_a_sound_machine() {
+    for circuit in variants() {
+        assert!(circuit_errors(&circuit).is_empty());
+        let machine = state_machine("orders", &circuit);
+        assert!(machine.state_names().count() > 30);
+    }
+}
+
+fn circuit_errors(circuit: &CircuitConfig) -> Vec<String> {
+    let config = crate::config::BreakerConfig::single("orders", circuit.clone());
+    config.validate().errors().map(ToString::to_string).collect()
+}
+
+#[test]
+fn only_known_placeholders_occur() {
+    for circuit in variants() {
+        let text = definition("orders", &circuit);
+        for part in text.split("${").skip(1) {
+            let name = part.split('}').next().unwrap();
+            assert!(placeholder::ALL.contains(&name), "unknown placeholder {name}");
+        }
+    }
+}
+
+#[test]
+fn no_state_is_named_after_a_configured_value() {
+    let slow = CircuitConfig {
+        backoff: crate::backoff::Backoff {
+            base_s: 7,
+            rate: 3.0,
+            cap_s: 77,
+            jitter: crate::backoff::Jitter::None,
+        },
+        ..CircuitConfig::default()
+    };
+    let names = |circuit: &CircuitConfig| -> Vec<String> {
+        state_machine("orders", circuit).state_names().map(str::to_owned).collect()
+    };
+    assert_eq!(names(&slow), names(&CircuitConfig::default()));
+}
+
+/// Every task either retries or says in its catcher what its failure means.
+#[test]
+fn every_task_has_a_catcher_for_everything() {
+    for circuit in variants() {
+        let machine = state_machine("orders", &circuit).to_value();
+        for (name, state) in machine["States"].as_object().unwrap() {
+            if state["Type"] == "Task" {
+                let catchers = state["Catch"].as_array().unwrap_or_else(|| panic!("{name} has no Catch"));
+                let last = catchers.last().unwrap();
+                assert_eq!(last["ErrorEquals"], serde_json::json!(["States.ALL"]), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Wait: exponential backoff with jitter, interruptible. The wait is a callback task: its timeout is the backoff, and
+//! whoever completes its token ends it at once.
+
+use serde_json::json;
+
+use super::steps::{CONDITION_FAILED, UPDATE_ITEM_AND_WAIT, patient};
+use super::{Context, state};
+use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata};
+use crate::backoff::Jitter;
+use crate::circuit::{CloseReason, Transition, item};
+
+pub fn states(context: &Context<'_>) -> Vec<State> {
+    vec![choose_wait(context), await_recovery(context), judge_signal()]
+}
+
+/// Ceiling of the wait after `failed` failed probes, as JSONata.
+pub fn ceiling(context: &Context<'_>, failed: &str) -> String {
+    let ceilings = context.circuit.backoff.ceilings_s();
+    let list = ceilings.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    format!(
+        "($exhausted or $scarce ? {} : [{list}][$min([{failed}, {}])])",
+        context.circuit.exhausted.slow_probe_s,
+        ceilings.len() - 1,
+    )
+}
+
+fn choose_wait(context: &Context<'_>) -> State {
+    let ceiling = ceiling(context, "$failedProbes");
+    let wait = match context.circuit.backoff.jitter {
+        Jitter::Full => format!("$max([1, $ceil($random() * {ceiling})])"),
+        Jitter::None => ceiling,
+    };
+    Pass::new("ChooseWait")
+        .comment("The ceilings of the successive waits in seconds; the last one stands for all later ones")
+        .assign("waitSeconds", jsonata(wait))
+        .assign("proven", json!([]))
+        .assign("lastReceives", json!(0))
+        .next(state::AWAIT_RECOVERY)
+}
+
+/// Stores the task token in the circuit's item and waits for it.
+fn await_recovery(context: &Context<'_>) -> State {
+    let arguments = context.write_arguments(
+        Some(Transition::Reopen),
+        &[
+            (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
+            (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($millis() + $waitSeconds * 1000)") })),
+            (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
+        ],
+        &[],
+    );
+    Task::new(state::AWAIT_RECOVERY, UPDATE_ITEM_AND_WAIT)
+        .arguments(arguments)
+        .timeout_s(jsonata("$waitSeconds"))
+        .assign("lastError", json!(""))
+        .output(jsonata("{'command': $string($states.result.command)}"))
+        .retry(Retrier::on(&["States.Timeout"], 0))
+        .retry(Retrier::on(&CONDITION_FAILED, 0))
+        .retry(patient())
+        .catch(Catcher::on(&["States.Timeout"], "BeginProbe"))
+        .catch(Catcher::on(&CONDITION_FAILED, "Superseded"))
+        .catch(context.to_fault(state::AWAIT_RECOVERY, "ChooseWait"))
+        .next("JudgeSignal")
+}
+
+fn judge_signal() -> State {
+    Choice::new(
+        "JudgeSignal",
+        Rule::when("$states.input.command = 'close'", "RestoreMappings")
+            .assign("closeReason", json!(CloseReason::Operator.name())),
+    )
+    .comment("Any other signal says that it is worth a probe now")
+    .otherwise("BeginProbe")
+}
