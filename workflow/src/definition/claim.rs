@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
-use super::{Context, MAX_CLAIM_TRIES, placeholder, placeholder_value, state};
+use super::{Context, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, fail, jsonata, succeed};
 use crate::circuit::{CircuitState, Transition, item};
 use crate::contract::Trigger;
@@ -51,8 +51,8 @@ fn check_input(context: &Context<'_>) -> State {
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
         ("seenEpoch", json!(0)),
-        ("seenOwner", json!("")),
-        ("ownerStatus", json!("")),
+        ("seenOwner", json!("none")),
+        ("ownerStatus", json!("none")),
         ("recorded", json!([])),
         ("announcedOpen", json!(false)),
         ("settleFromMs", json!(0)),
@@ -67,9 +67,9 @@ fn check_input(context: &Context<'_>) -> State {
         ("copies", json!(0)),
         ("lastReceives", json!(0)),
         ("noneVisibleSinceMs", json!(0)),
-        ("lastError", json!("")),
+        ("lastError", json!("none")),
         ("limited", json!(false)),
-        ("spread", json!({ "calls": 0, "progress": null, "error": "" })),
+        ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
     ];
     let rule = unset
@@ -77,8 +77,8 @@ fn check_input(context: &Context<'_>) -> State {
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         .assign("closeReason", json!("recovered"))
-        .assign("resumeAt", json!(""))
-        .assign("fault", json!({ "state": "", "error": "" }));
+        .assign("resumeAt", json!(NOWHERE))
+        .assign("fault", json!({ "state": "none", "error": "none" }));
     Choice::new(state::CHECK_INPUT, rule).otherwise("RejectInput")
 }
 
@@ -127,7 +127,7 @@ fn claim(context: &Context<'_>) -> State {
         .retry(Retrier::on(&CONDITION_FAILED, 0))
         .retry(patient())
         .catch(Catcher::on(&CONDITION_FAILED, "ReadCircuit"))
-        .catch(context.to_fault("ClaimCircuit", ""))
+        .catch(context.to_fault("ClaimCircuit", NOWHERE))
         .next("InspectMappings")
 }
 
@@ -144,7 +144,7 @@ fn read(context: &Context<'_>) -> State {
             "ConsistentRead": true,
         }))
         .retry(patient())
-        .catch(context.to_fault("ReadCircuit", ""))
+        .catch(context.to_fault("ReadCircuit", NOWHERE))
         .next("JudgeCircuit")
 }
 
@@ -176,7 +176,7 @@ fn describe_owner(context: &Context<'_>) -> State {
         .retry(Retrier::on(&gone, 0))
         .retry(patient())
         .catch(Catcher::on(&gone, "TakeOverCircuit"))
-        .catch(context.to_fault("DescribeOwner", ""))
+        .catch(context.to_fault("DescribeOwner", NOWHERE))
         .next("JudgeOwner")
 }
 
@@ -218,7 +218,7 @@ fn take_over(context: &Context<'_>) -> State {
         .retry(Retrier::on(&CONDITION_FAILED, 0))
         .retry(patient())
         .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
-        .catch(context.to_fault("TakeOverCircuit", ""))
+        .catch(context.to_fault("TakeOverCircuit", NOWHERE))
         .next("JudgeRecord")
 }
 

@@ -49,7 +49,9 @@ fn spread(context: &Context<'_>) -> Vec<State> {
         .timeout_s(json!(REJITTER_TIMEOUT_S + 5))
         .assign(
             "spread",
-            jsonata("{'calls': $spread.calls + 1, 'progress': $states.result.Payload.progress, 'error': ''}"),
+            jsonata(
+                "{'calls': $spread.calls + 1, 'progress': $states.result.Payload.progress, 'error': 'none'}",
+            ),
         )
         .output(jsonata("{'done': $states.result.Payload.done}"))
         .retry(crate::asl::Retrier::on(&[errors::STALE_EPOCH, errors::ACCESS_DENIED, errors::REFUSED], 0))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Context, MAX_FAULTS};
+use super::{Context, MAX_FAULTS, NOWHERE};
 use crate::asl::{Catcher, Choice, Rule, State, Wait, fail, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::FaultThen;
@@ -29,10 +29,12 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .output(json!({}))
         .catch(Catcher::on(&["States.ALL"], "JudgeFault").assign("faults", jsonata("$faults + 1")))
         .next("JudgeFault");
-    let judge =
-        Choice::new("JudgeFault", Rule::when(format!("$resumeAt = '' or $faults > {MAX_FAULTS}"), "Faulted"))
-            .comment("Without a claim there is nothing to keep safe")
-            .otherwise("PauseAfterFault");
+    let judge = Choice::new(
+        "JudgeFault",
+        Rule::when(format!("$resumeAt = '{NOWHERE}' or $faults > {MAX_FAULTS}"), "Faulted"),
+    )
+    .comment("Without a claim there is nothing to keep safe")
+    .otherwise("PauseAfterFault");
     let pause = Wait::seconds("PauseAfterFault", json!(context.circuit.fault.pause_s)).next("Resume");
     let gave_up = fail(
         "Faulted",

@@ -70,6 +70,8 @@ pub mod state {
     pub const SPREAD_BACKLOG: &str = "SpreadBacklog";
 }
 
+/// Where an execution resumes that failed before it owned the circuit.
+const NOWHERE: &str = "nowhere";
 /// How often a claim that lost a race looks again before it takes the circuit as joined.
 const MAX_CLAIM_TRIES: u32 = 5;
 /// Faults after which an execution gives up.
@@ -99,15 +101,14 @@ pub fn probe_timeout_s(circuit: &CircuitConfig) -> u32 {
     (circuit.probe.long_poll_s + circuit.probe_deadline_s() + PROBE_MARGIN_S).min(900)
 }
 
-/// The state machine of the circuit `name` as JSON text, with the placeholders of [`placeholder`] in it.
+/// The state machine of the circuit `name` as JSON text on one line, with the placeholders of
+/// [`placeholder`] in it: the very bytes of the template's `DefinitionString`.
 ///
 /// # Panics
 /// Never for a configuration without errors: that the machine is sound is a property of this crate, held by its tests.
 pub fn definition(name: &str, circuit: &CircuitConfig) -> String {
     let value = state_machine(name, circuit).to_value();
-    let mut text = serde_json::to_string_pretty(&value).expect("a JSON value can be written");
-    text.push('\n');
-    text
+    serde_json::to_string(&value).expect("a JSON value can be written")
 }
 
 /// The state machine of the circuit `name`.

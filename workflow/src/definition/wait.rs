@@ -52,7 +52,7 @@ fn await_recovery(context: &Context<'_>) -> State {
     Task::new(state::AWAIT_RECOVERY, UPDATE_ITEM_AND_WAIT)
         .arguments(arguments)
         .timeout_s(jsonata("$waitSeconds"))
-        .assign("lastError", json!(""))
+        .assign("lastError", json!("none"))
         .output(jsonata("{'command': $string($states.result.command)}"))
         .retry(Retrier::on(&["States.Timeout"], 0))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
