@@ -1,1 +1,3 @@
-//! drill
+//! An embedded model of the AWS services the breaker uses, on virtual time.
+
+pub mod sim;
