@@ -1,1 +1,7 @@
-//! lambdas
+//! The breaker's Lambda functions and the example consumer: handlers that are pure over small operation traits.
+//!
+//! Each handler takes a request of [`workflow::contract`] and whatever implements the [`ports`] it needs. It reads no
+//! clock, draws no randomness and keeps nothing between two invocations, so the drill runs the very code that is
+//! deployed. The adapters on the AWS SDK are behind the feature `aws`.
+
+pub mod ports;
