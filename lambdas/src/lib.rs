@@ -4,4 +4,11 @@
 //! clock, draws no randomness and keeps nothing between two invocations, so the drill runs the very code that is
 //! deployed. The adapters on the AWS SDK are behind the feature `aws`.
 
+pub mod batch;
+pub mod failure;
+pub mod fence;
+pub mod judge;
+pub mod mapping;
 pub mod ports;
+pub mod probe;
+pub mod record;
