@@ -5,6 +5,7 @@
 //! deployed. The adapters on the AWS SDK are behind the feature `aws`.
 
 pub mod batch;
+pub mod consumer;
 pub mod failure;
 pub mod fence;
 pub mod judge;
@@ -12,3 +13,5 @@ pub mod mapping;
 pub mod ports;
 pub mod probe;
 pub mod record;
+pub mod rejitter;
+pub mod spread;
