@@ -1,0 +1,210 @@
+//! Batch calls to SQS: splitting by count and bytes, retrying the entries that failed, copying a message whole.
+
+use std::time::Duration;
+
+use crate::ports::{
+    BatchResult, CallError, CallErrorKind, Clock, Message, MessageAttribute, Messages, Outgoing,
+    VisibilityChange,
+};
+
+/// Most entries in one batch call to SQS.
+pub const MAX_BATCH_COUNT: usize = 10;
+/// Most bytes of one batch of sends in total, and of one message: bodies and message attributes.
+pub const MAX_BATCH_BYTES: usize = 1_048_576;
+/// How often an entry of a batch call is tried in all. The adapters retry calls that failed as a whole on top.
+pub const ATTEMPT_COUNT: u32 = 4;
+/// How often a copy is tried in all: if it cannot be made, the original's next receive dead-letters it.
+pub const COPY_ATTEMPT_COUNT: u32 = 7;
+/// Wait before the second attempt; doubles from one attempt to the next, up to [`MAX_PAUSE`].
+pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest wait between two attempts.
+pub const MAX_PAUSE: Duration = Duration::from_secs(3);
+
+/// System attribute that can be set on a send.
+const TRACE_HEADER: &str = "AWSTraceHeader";
+/// System attribute that keeps order (FIFO) or fairness (standard).
+const GROUP_ID: &str = "MessageGroupId";
+
+/// Wait before attempt `attempt`, counted from 1: none before the first.
+pub fn pause_before(attempt: u32) -> Duration {
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        later => FIRST_PAUSE.saturating_mul(1u32 << (later - 2).min(16)).min(MAX_PAUSE),
+    }
+}
+
+/// The whole message again: body, all message attributes, trace header and group. SQS lets nothing else be set on a
+/// send, so the copy has another id, another sent time and a fresh receive count.
+pub fn copy_of(message: &Message, delay_s: Option<u32>) -> Outgoing {
+    Outgoing {
+        body: message.body.clone(),
+        message_attributes: message.message_attributes.clone(),
+        trace_header: message.attributes.get(TRACE_HEADER).cloned(),
+        group_id: message.attributes.get(GROUP_ID).cloned(),
+        delay_s,
+    }
+}
+
+/// What a message counts towards [`MAX_BATCH_BYTES`]: body, and each attribute's name, type and value.
+pub fn size_bytes(message: &Outgoing) -> usize {
+    let attributes: usize = message
+        .message_attributes
+        .iter()
+        .map(|(name, attribute)| name.len() + attribute_bytes(attribute))
+        .sum();
+    message.body.len() + attributes
+}
+
+fn attribute_bytes(attribute: &MessageAttribute) -> usize {
+    attribute.data_type.len()
+        + attribute.string_value.as_ref().map_or(0, String::len)
+        + attribute.binary_value.as_ref().map_or(0, Vec::len)
+}
+
+/// Splits `items` into batches of at most [`MAX_BATCH_COUNT`] and [`MAX_BATCH_BYTES`], in order. An item that is too
+/// large by itself gets a batch of its own: SQS refuses it by name.
+pub fn split<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut open_bytes = 0usize;
+    for item in items {
+        let item_bytes = bytes(&item);
+        match batches.last_mut() {
+            Some(open) if open.len() < MAX_BATCH_COUNT && open_bytes + item_bytes <= MAX_BATCH_BYTES => {
+                open.push(item);
+                open_bytes += item_bytes;
+            }
+            _ => {
+                batches.push(vec![item]);
+                open_bytes = item_bytes;
+            }
+        }
+    }
+    batches
+}
+
+/// Deletes by receipt handle, retrying what failed. One result per handle.
+pub async fn delete<P: Messages + Clock>(queue_url: &str, handles: &[String], ports: &P) -> BatchResult<()> {
+    persist(handles, ATTEMPT_COUNT, ports, async |left: &[String]| ports.delete_batch(queue_url, left).await)
+        .await
+}
+
+/// Changes visibility timeouts, retrying what failed. One result per change.
+pub async fn change_visibility<P: Messages + Clock>(
+    queue_url: &str,
+    changes: &[VisibilityChange],
+    ports: &P,
+) -> BatchResult<()> {
+    let call = async |left: &[VisibilityChange]| ports.change_visibility_batch(queue_url, left).await;
+    persist(changes, ATTEMPT_COUNT, ports, call).await
+}
+
+/// Sends one batch (see [`split`]), retrying what failed. One result per message: its new id.
+pub async fn send<P: Messages + Clock>(
+    queue_url: &str,
+    messages: &[Outgoing],
+    attempt_count: u32,
+    ports: &P,
+) -> BatchResult<String> {
+    persist(messages, attempt_count, ports, async |left: &[Outgoing]| ports.send_batch(queue_url, left).await)
+        .await
+}
+
+/// Calls until every entry has succeeded, failed for good, or been tried `attempt_count` times.
+async fn persist<E: Clone, T>(
+    entries: &[E],
+    attempt_count: u32,
+    clock: &impl Clock,
+    call: impl AsyncFn(&[E]) -> Result<BatchResult<T>, CallError>,
+) -> BatchResult<T> {
+    let mut results: Vec<Option<Result<T, CallError>>> = entries.iter().map(|_| None).collect();
+    for attempt in 1..=attempt_count {
+        let open: Vec<usize> =
+            (0..entries.len()).filter(|&at| results[at].as_ref().is_none_or(may_work_later)).collect();
+        if open.is_empty() {
+            break;
+        }
+        let pause = pause_before(attempt);
+        if !pause.is_zero() {
+            clock.sleep(pause).await;
+        }
+        let batch: Vec<E> = open.iter().map(|&at| entries[at].clone()).collect();
+        match call(&batch).await {
+            Ok(answers) => {
+                for (at, answer) in open.into_iter().zip(answers) {
+                    results[at] = Some(answer);
+                }
+            }
+            Err(error) => {
+                for at in open {
+                    results[at] = Some(Err(error.clone()));
+                }
+            }
+        }
+    }
+    results
+        .into_iter()
+        .map(|result| {
+            result.unwrap_or_else(|| Err(CallError::new("batch call", "NoAnswer", CallErrorKind::Transient)))
+        })
+        .collect()
+}
+
+fn may_work_later<T>(result: &Result<T, CallError>) -> bool {
+    match result {
+        Ok(_) => false,
+        Err(error) => match error.kind {
+            CallErrorKind::Transient | CallErrorKind::Conflict | CallErrorKind::OverLimit => true,
+            CallErrorKind::NotFound | CallErrorKind::AccessDenied | CallErrorKind::Refused => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_longest() {
+        let pauses: Vec<u128> = (1..=8).map(|attempt| pause_before(attempt).as_millis()).collect();
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_000, 3_000]);
+        assert_eq!(pause_before(u32::MAX), MAX_PAUSE);
+    }
+
+    #[test]
+    fn the_size_counts_body_and_attributes_in_bytes() {
+        let attribute = MessageAttribute {
+            data_type: "String".into(),
+            string_value: Some("é".into()),
+            ..MessageAttribute::default()
+        };
+        let message = Outgoing {
+            body: "12345".into(),
+            message_attributes: [("kind".to_owned(), attribute)].into(),
+            trace_header: Some("not counted".into()),
+            ..Outgoing::default()
+        };
+        assert_eq!(size_bytes(&message), 5 + 4 + 6 + 2);
+    }
+
+    proptest! {
+        #[test]
+        fn batches_keep_every_item_in_order_within_both_limits(
+            sizes in prop::collection::vec(
+                prop_oneof![0usize..1_000, 100_000usize..400_000, 900_000usize..=1_200_000], 0..60)
+        ) {
+            let batches = split(sizes.clone(), |size| *size);
+            prop_assert_eq!(batches.concat(), sizes);
+            for batch in &batches {
+                prop_assert!(!batch.is_empty() && batch.len() <= MAX_BATCH_COUNT);
+                prop_assert!(batch.len() == 1 || batch.iter().sum::<usize>() <= MAX_BATCH_BYTES);
+            }
+            for pair in batches.windows(2) {
+                let full = pair[0].len() == MAX_BATCH_COUNT
+                    || pair[0].iter().sum::<usize>() + pair[1][0] > MAX_BATCH_BYTES;
+                prop_assert!(full, "a batch was closed with room for the next item");
+            }
+        }
+    }
+}

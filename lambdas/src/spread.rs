@@ -1,0 +1,146 @@
+//! Where in time the messages of a backlog are to arrive: pure arithmetic.
+
+use workflow::contract::{RejitterProgress, RejitterStrategy};
+
+use crate::ports::Chance;
+
+/// Largest backlog that is spread by visibility timeouts, messages. The in-flight quota is about 120,000; the rest is
+/// room for probes and for the consumer's first deliveries. A larger backlog is requeued.
+pub const MAX_IN_FLIGHT_BACKLOG_COUNT: u64 = 100_000;
+/// Rate at which the backlog is assumed to be worked through, messages per second. Deliberately low: a message that
+/// reappears while the work still runs costs it another receive.
+pub const ASSUMED_RATE_PER_S: u64 = 400;
+/// Time beyond the assumed end of the work at which the first spread message may arrive.
+pub const LEAD_MARGIN_MS: u64 = 15_000;
+/// Longest lead of a requeue, so that two thirds of the longest delay at most go into waiting for the work to end.
+pub const MAX_REQUEUE_LEAD_MS: u64 = 600_000;
+/// Longest `DelaySeconds`.
+pub const MAX_DELAY_S: u32 = 900;
+/// Longest visibility timeout that is asked for, seconds: SQS allows 43,200 counted from the receive, and the change
+/// comes some time after that.
+pub const MAX_VISIBILITY_S: u32 = 43_200 - 300;
+
+/// Plans a re-jitter of `backlog_count` messages that starts at `now_ms` and is to arrive at `drain_per_s`, which is
+/// positive. Nothing is to arrive before the work is over; the work is over when the last message has arrived at the
+/// latest.
+pub fn plan(
+    strategy: RejitterStrategy,
+    backlog_count: u64,
+    drain_per_s: f64,
+    now_ms: u64,
+) -> RejitterProgress {
+    let strategy = match strategy {
+        RejitterStrategy::Visibility if backlog_count > MAX_IN_FLIGHT_BACKLOG_COUNT => {
+            RejitterStrategy::Requeue
+        }
+        RejitterStrategy::Visibility => RejitterStrategy::Visibility,
+        RejitterStrategy::Requeue => RejitterStrategy::Requeue,
+        RejitterStrategy::Off => RejitterStrategy::Off,
+    };
+    let work_ms =
+        backlog_count.saturating_mul(1_000).div_ceil(ASSUMED_RATE_PER_S).saturating_add(LEAD_MARGIN_MS);
+    // The conversion saturates: a rate next to zero asks for a spread without end and gets the longest one.
+    let drain_ms = (backlog_count as f64 / drain_per_s * 1_000.0).ceil() as u64;
+    let longest_ms = u64::from(MAX_VISIBILITY_S) * 1_000;
+    let until_ms = work_ms.saturating_add(drain_ms).min(longest_ms);
+    let from_ms = match strategy {
+        RejitterStrategy::Requeue => work_ms.min(MAX_REQUEUE_LEAD_MS),
+        RejitterStrategy::Visibility | RejitterStrategy::Off => work_ms,
+    };
+    RejitterProgress {
+        started_at_ms: now_ms,
+        spread_from_ms: now_ms.saturating_add(from_ms.min(until_ms)),
+        spread_until_ms: now_ms.saturating_add(until_ms),
+        strategy,
+        moved_count: 0,
+        copied_count: 0,
+        failed_count: 0,
+    }
+}
+
+/// Draws the moment at which one message arrives, as seconds from `now_ms`: uniform within the plan's window, and at
+/// most `longest_s` away. What cannot arrive late enough arrives uniformly within what is left of the window.
+pub fn draw_s(plan: &RejitterProgress, now_ms: u64, longest_s: u32, chance: &impl Chance) -> u32 {
+    let latest_ms = plan.spread_until_ms.min(now_ms.saturating_add(u64::from(longest_s) * 1_000));
+    let earliest_ms = plan.spread_from_ms.max(now_ms).min(latest_ms);
+    let target_ms = chance.between(earliest_ms, latest_ms);
+    let seconds = target_ms.saturating_sub(now_ms).div_ceil(1_000).min(u64::from(longest_s));
+    u32::try_from(seconds).unwrap_or(longest_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Answers with one fixed fraction of the range.
+    struct Fraction(Cell<f64>);
+
+    impl Chance for Fraction {
+        fn between(&self, low: u64, high: u64) -> u64 {
+            low + ((high.saturating_sub(low)) as f64 * self.0.get()) as u64
+        }
+        fn unit(&self) -> f64 {
+            self.0.get()
+        }
+    }
+
+    fn check(
+        strategy: RejitterStrategy,
+        backlog_count: u64,
+        drain_per_s: f64,
+        expected: (RejitterStrategy, u64, u64),
+    ) {
+        let plan = plan(strategy, backlog_count, drain_per_s, 1_000_000);
+        let from_s = (plan.spread_from_ms - 1_000_000) / 1_000;
+        let until_s = (plan.spread_until_ms - 1_000_000) / 1_000;
+        assert_eq!((plan.strategy, from_s, until_s), expected, "{backlog_count} at {drain_per_s}/s");
+    }
+
+    #[test]
+    fn the_window_follows_backlog_and_drain_rate() {
+        use RejitterStrategy::{Requeue, Visibility};
+        check(Visibility, 0, 10.0, (Visibility, 15, 15));
+        check(Visibility, 4_000, 20.0, (Visibility, 25, 225));
+        check(Visibility, 100_000, 100.0, (Visibility, 265, 1_265));
+        check(Visibility, 100_001, 100.0, (Requeue, 265, 1_265));
+        check(Requeue, 4_000, 20.0, (Requeue, 25, 225));
+        check(Requeue, 1_000_000, 1_000.0, (Requeue, 600, 3_515));
+        check(Visibility, 100_000, 0.001, (Visibility, 265, 42_900));
+        check(Requeue, u64::MAX, 1.0, (Requeue, 600, 42_900));
+    }
+
+    proptest! {
+        #[test]
+        fn a_target_stays_within_window_and_limits(
+            backlog_count in 0u64..3_000_000,
+            drain_per_s in 0.001f64..10_000.0,
+            requeue in any::<bool>(),
+            later_ms in 0u64..50_000_000,
+            fraction in 0.0f64..=1.0,
+        ) {
+            let strategy = if requeue { RejitterStrategy::Requeue } else { RejitterStrategy::Visibility };
+            let plan = plan(strategy, backlog_count, drain_per_s, 1_700_000_000_000);
+            prop_assert!(plan.started_at_ms < plan.spread_from_ms);
+            prop_assert!(plan.spread_from_ms <= plan.spread_until_ms);
+            let longest_s = match plan.strategy {
+                RejitterStrategy::Requeue => MAX_DELAY_S,
+                RejitterStrategy::Visibility | RejitterStrategy::Off => MAX_VISIBILITY_S,
+            };
+            let now_ms = plan.started_at_ms + later_ms;
+            let seconds = draw_s(&plan, now_ms, longest_s, &Fraction(Cell::new(fraction)));
+            prop_assert!(seconds <= longest_s);
+            let arrives_ms = now_ms + u64::from(seconds) * 1_000;
+            if now_ms <= plan.spread_until_ms {
+                // Whole seconds are the service's unit: a target may round up by less than one.
+                prop_assert!(arrives_ms < plan.spread_until_ms + 1_000);
+                prop_assert!(arrives_ms >= plan.spread_from_ms.min(now_ms + u64::from(longest_s) * 1_000));
+            } else {
+                prop_assert_eq!(seconds, 0);
+            }
+        }
+    }
+}
