@@ -1,1 +1,3 @@
-//! drill
+//! The embedded cloud model on virtual time, with scenarios, faults and checkers.
+
+pub mod cloud;

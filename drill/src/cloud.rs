@@ -1,0 +1,5 @@
+//! The AWS services the breaker uses, as pure data structures: every call takes the time, none reads it.
+
+pub mod cfn_properties;
+pub mod error;
+pub mod sqs;
