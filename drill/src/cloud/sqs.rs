@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Latency, long polls and faults between caller and service belong to the layer above. The tags in the
-//! comments: [D] AWS documentation, [U] unverified.
+//! comments: (D) AWS documentation, (U) unverified.
 
 mod config;
 mod counts;

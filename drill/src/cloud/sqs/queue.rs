@@ -18,7 +18,7 @@ use super::message::{Content, MovedMessage, SendOutcome, SendRequest};
 use crate::cloud::cfn_properties::PropertyError;
 use crate::cloud::error::ServiceError;
 
-/// A standard queue drops a message received so often from its age metric, and moves it to the back. [D]
+/// A standard queue drops a message received so often from its age metric, and moves it to the back. (D)
 pub(super) const POISON_RECEIVES_COUNT: u32 = 3;
 const PURGE_INTERVAL_MS: u64 = 60_000;
 
@@ -178,7 +178,7 @@ impl Queue {
         &mut self.knobs
     }
 
-    /// Changes the retention of all messages, those already queued included. [D]
+    /// Changes the retention of all messages, those already queued included. (D)
     pub fn set_message_retention_s(&mut self, retention_s: u32) {
         self.config.message_retention_s = retention_s;
     }
@@ -224,7 +224,7 @@ impl Queue {
 
     /// Takes in a message that another queue's redrive policy moved here, visible at once.
     ///
-    /// A standard queue keeps its send time, so its retention goes on; a FIFO queue counts from now. [D]
+    /// A standard queue keeps its send time, so its retention goes on; a FIFO queue counts from now. (D)
     pub fn accept_moved(&mut self, moved: MovedMessage, now_ms: u64) {
         self.advance(now_ms);
         let mut content = moved.content;
@@ -286,7 +286,7 @@ impl Queue {
     /// `ApproximateAgeOfOldestMessage` in s; none without messages.
     ///
     /// A standard queue leaves out messages received three or more times; a dead-letter queue counts from
-    /// the move. [D]
+    /// the move. (D)
     pub fn age_of_oldest_s(&mut self, now_ms: u64) -> Option<u64> {
         self.advance(now_ms);
         self.by_arrival.first().map(|(arrived_ms, _)| (self.now_ms - arrived_ms) / 1_000)
@@ -419,7 +419,7 @@ impl Queue {
     }
 
     /// Makes a message visible: in a standard queue in its old position, or at the back once it has been
-    /// received three times. [D]
+    /// received three times. (D)
     pub(super) fn make_visible(&mut self, slot: usize, at_ms: u64) {
         let next_serial = self.next_serial;
         if let Order::Standard(visible) = &mut self.order {

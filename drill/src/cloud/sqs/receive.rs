@@ -8,7 +8,7 @@ use super::message::{MovedMessage, ReceivedMessage};
 use super::queue::{Order, POISON_RECEIVES_COUNT, Place, Queue};
 use crate::cloud::error::ServiceError;
 
-/// Below so many visible messages a short poll can miss them all. [D]
+/// Below so many visible messages a short poll can miss them all. (D)
 const SHORT_POLL_SAFE_COUNT: usize = 1_000;
 
 /// One receive, or one look of a long poll.
@@ -91,7 +91,7 @@ impl Queue {
     ///
     /// # Errors
     /// `ReceiptHandleIsInvalid` for anything but a handle of this queue; on FIFO `InvalidParameterValue` once
-    /// the visibility timeout has ended. [D]
+    /// the visibility timeout has ended. (D)
     pub fn delete(&mut self, receipt_handle: &str, now_ms: u64) -> Result<DeleteOutcome, ServiceError> {
         self.advance(now_ms);
         let receipt = Receipt::decode(receipt_handle, self.tag)?;
@@ -113,7 +113,7 @@ impl Queue {
     ///
     /// # Errors
     /// `ReceiptHandleIsInvalid` for anything but a handle of this queue; `InvalidParameterValue` for more than
-    /// 12 h in total since the receive, for a message that is gone, and [U] for a handle older than the newest;
+    /// 12 h in total since the receive, for a message that is gone, and (U) for a handle older than the newest;
     /// `MessageNotInflight` once the visibility timeout has ended.
     pub fn change_visibility(
         &mut self,
