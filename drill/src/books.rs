@@ -1,0 +1,145 @@
+//! The books of a drill: what became of each message, whatever copies of it were made.
+
+use crate::checkers::Actor;
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    /// How often the consumer processed it.
+    processed_count: u16,
+    /// Copies of it in the consumer's queue.
+    queued_count: u16,
+    /// Copies of it in the dead-letter queue.
+    dead_count: u16,
+    /// An operator purged it.
+    purged: bool,
+    /// Who received it last, and whether the consumer was invoked with it since.
+    last_receive: Option<(Actor, bool)>,
+}
+
+/// What became of every message, by its number.
+#[derive(Debug, Default)]
+pub struct Books {
+    fates: Vec<Fate>,
+    copies_made: u64,
+}
+
+/// The sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Messages sent.
+    pub sent: u64,
+    /// Processed at least once.
+    pub processed: u64,
+    /// Processed more than once.
+    pub reprocessed: u64,
+    /// Copies made by the breaker.
+    pub copies_made: u64,
+    /// In the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Purged by an operator, and not processed before.
+    pub purged: u64,
+    /// In the queue, and not processed before.
+    pub still_queued: u64,
+    /// Nowhere.
+    pub lost: u64,
+}
+
+impl Books {
+    /// A message is sent; answers its number.
+    pub fn sent(&mut self) -> u32 {
+        self.fates.push(Fate { queued_count: 1, ..Fate::default() });
+        u32::try_from(self.fates.len() - 1).expect("a drill sends fewer than four billion messages")
+    }
+
+    /// The number that the next message will get.
+    pub fn next_number(&self) -> u32 {
+        u32::try_from(self.fates.len()).expect("a drill sends fewer than four billion messages")
+    }
+
+    /// The breaker sent a copy.
+    pub fn copied(&mut self, trace: u32) {
+        self.copies_made += 1;
+        let fate = self.fate(trace);
+        fate.queued_count += 1;
+        fate.last_receive = None;
+    }
+
+    /// A copy was received.
+    pub fn received(&mut self, trace: u32, by: Actor) {
+        self.fate(trace).last_receive = Some((by, false));
+    }
+
+    /// The consumer is invoked with it.
+    pub fn tried(&mut self, trace: u32) {
+        if let Some((_, tried)) = &mut self.fate(trace).last_receive {
+            *tried = true;
+        }
+    }
+
+    /// The consumer processed it.
+    pub fn processed(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.processed_count = fate.processed_count.saturating_add(1);
+    }
+
+    /// A copy was deleted. Answers whether that was safe: it had been processed, or another copy exists.
+    pub fn deleted(&mut self, trace: u32) -> bool {
+        let fate = self.fate(trace);
+        fate.queued_count = fate.queued_count.saturating_sub(1);
+        fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0
+    }
+
+    /// A copy went to the dead-letter queue. Answers who received it last, and whether it was tried then.
+    pub fn dead_lettered(&mut self, trace: u32) -> Option<(Actor, bool)> {
+        let fate = self.fate(trace);
+        fate.queued_count = fate.queued_count.saturating_sub(1);
+        fate.dead_count += 1;
+        fate.last_receive
+    }
+
+    /// A copy was purged by an operator.
+    pub fn purged(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.queued_count = fate.queued_count.saturating_sub(1);
+        fate.purged = true;
+    }
+
+    /// A copy was removed by the queue's retention. Nobody processed it: it is lost, unless another copy is left.
+    pub fn expired(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.queued_count = fate.queued_count.saturating_sub(1);
+    }
+
+    /// The sums.
+    pub fn balance(&self) -> Balance {
+        let mut balance =
+            Balance { sent: self.fates.len() as u64, copies_made: self.copies_made, ..Balance::default() };
+        for fate in &self.fates {
+            balance.dead_lettered += u64::from(fate.dead_count > 0);
+            if fate.processed_count > 0 {
+                balance.processed += 1;
+                balance.reprocessed += u64::from(fate.processed_count > 1);
+            } else if fate.queued_count > 0 {
+                balance.still_queued += 1;
+            } else if fate.dead_count == 0 && fate.purged {
+                balance.purged += 1;
+            } else if fate.dead_count == 0 {
+                balance.lost += 1;
+            }
+        }
+        balance
+    }
+
+    /// Numbers of the messages that are nowhere.
+    pub fn lost(&self) -> impl Iterator<Item = usize> {
+        self.fates.iter().enumerate().filter_map(|(trace, fate)| {
+            let somewhere = fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0 || fate.purged;
+            (!somewhere).then_some(trace)
+        })
+    }
+
+    fn fate(&mut self, trace: u32) -> &mut Fate {
+        &mut self.fates[trace as usize]
+    }
+}

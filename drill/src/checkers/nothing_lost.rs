@@ -1,0 +1,27 @@
+//! Promise 1: every message sent is processed, still queued, or dead-lettered by the queue's own policy.
+
+use super::{Checker, FinalState, Observation};
+use crate::report::PromiseVerdict;
+use crate::sim::Time;
+
+/// Looks at the books at the end.
+#[derive(Debug)]
+pub struct NothingLost;
+
+impl Checker for NothingLost {
+    fn observe(&mut self, _at: Time, _observation: &Observation<'_>) {}
+
+    fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict {
+        let balance = end.books.balance();
+        let detail = if balance.lost == 0 {
+            format!(
+                "{} sent: {} processed, {} queued, {} dead-lettered, {} purged by the operator",
+                balance.sent, balance.processed, balance.still_queued, balance.dead_lettered, balance.purged
+            )
+        } else {
+            let numbers: Vec<String> = end.books.lost().take(5).map(|trace| format!("#{trace}")).collect();
+            format!("{} of {} messages are nowhere: {} ...", balance.lost, balance.sent, numbers.join(", "))
+        };
+        PromiseVerdict { name: "nothing_lost", held: balance.lost == 0, detail }
+    }
+}

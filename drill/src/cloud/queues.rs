@@ -1,0 +1,276 @@
+//! The stack's queues: moves between a queue and its dead-letter queue, long polls, and the books.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::cloudformation::{Kind, Stack};
+use super::error::ServiceError;
+use super::sqs::{DeleteOutcome, Queue, ReceiveRequest, ReceivedMessage, RemovedMessage, SendOutcome, SendRequest};
+use super::world::{Cloud, CloudError, World};
+use crate::checkers::{Actor, Observation};
+use crate::report::Topic;
+use crate::sim::{Notify, SimRng};
+
+/// Number of a queue in the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueId(usize);
+
+/// All queues.
+pub struct Queues {
+    slots: Vec<Slot>,
+    by_url: BTreeMap<String, QueueId>,
+    by_arn: BTreeMap<String, QueueId>,
+    rng: SimRng,
+}
+
+struct Slot {
+    queue: Queue,
+    url: String,
+    /// Told when a message arrives.
+    arrivals: Notify,
+    /// Whether another queue dead-letters here: what arrives is in the books as dead.
+    is_dead_letter: bool,
+}
+
+impl Queues {
+    /// The queues of `stack`.
+    ///
+    /// # Errors
+    /// A queue with a property that is not modelled.
+    pub fn create(stack: &Stack, sim: &crate::sim::Sim) -> Result<Queues, CloudError> {
+        let mut queues =
+            Queues { slots: Vec::new(), by_url: BTreeMap::new(), by_arn: BTreeMap::new(), rng: sim.rng("sqs") };
+        for (number, resource) in stack.of_kind(Kind::Queue).enumerate() {
+            let arn = resource.arn.as_deref().unwrap_or_default();
+            let seed = sim.seed().wrapping_mul(31).wrapping_add(number as u64);
+            let queue = Queue::from_properties(arn, seed, &resource.properties)
+                .map_err(|problem| CloudError::resource(resource, problem))?;
+            let id = QueueId(queues.slots.len());
+            queues.by_url.insert(resource.physical_id.clone(), id);
+            queues.by_arn.insert(arn.to_owned(), id);
+            queues.slots.push(Slot {
+                queue,
+                url: resource.physical_id.clone(),
+                arrivals: Notify::new(),
+                is_dead_letter: false,
+            });
+        }
+        let targets: Vec<String> = queues
+            .slots
+            .iter()
+            .filter_map(|slot| slot.queue.config().redrive.as_ref())
+            .map(|redrive| redrive.dead_letter_target_arn.clone())
+            .collect();
+        for arn in targets {
+            if let Some(id) = queues.by_arn.get(&arn) {
+                queues.slots[id.0].is_dead_letter = true;
+            }
+        }
+        Ok(queues)
+    }
+
+    /// The queue with this ARN.
+    pub fn by_arn(&self, arn: &str) -> Option<QueueId> {
+        self.by_arn.get(arn).copied()
+    }
+
+    pub(super) fn get(&mut self, id: QueueId) -> &mut Queue {
+        &mut self.slots[id.0].queue
+    }
+}
+
+impl World {
+    /// The queue with this URL.
+    ///
+    /// # Errors
+    /// `QueueDoesNotExist`.
+    pub fn queue_by_url(&self, url: &str) -> Result<QueueId, ServiceError> {
+        let missing = || ServiceError::new(400, "QueueDoesNotExist", format!("there is no queue {url}"));
+        self.queues.borrow().by_url.get(url).copied().ok_or_else(missing)
+    }
+
+    /// ARN of a queue.
+    pub fn queue_arn(&self, id: QueueId) -> String {
+        self.queues.borrow().slots[id.0].queue.arn().to_string()
+    }
+
+    /// URL of a queue.
+    pub fn queue_url(&self, id: QueueId) -> String {
+        self.queues.borrow().slots[id.0].url.clone()
+    }
+
+    /// Told when a message arrives in the queue.
+    pub(super) fn arrivals(&self, id: QueueId) -> Notify {
+        self.queues.borrow().slots[id.0].arrivals.clone()
+    }
+
+    /// When the queue has something to give, if it ever will as things stand.
+    pub(super) fn next_visible_at(&self, id: QueueId) -> Option<u64> {
+        let now = self.now_ms();
+        self.queues.borrow_mut().get(id).next_visible_at(now)
+    }
+
+    /// Visible, in flight, delayed, as the service answers them.
+    pub fn queue_counts(&self, id: QueueId) -> (u64, u64, u64) {
+        let now = self.now_ms();
+        let counts = self.queues.borrow_mut().get(id).attributes(now);
+        (counts.visible_count as u64, counts.not_visible_count as u64, counts.delayed_count as u64)
+    }
+}
+
+impl Cloud {
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// As SQS answers.
+    pub fn send(&self, id: QueueId, request: SendRequest) -> Result<SendOutcome, ServiceError> {
+        let now = self.now_ms();
+        let sent = self.queues.borrow_mut().get(id).send(request, now)?;
+        self.arrivals(id).notify_all();
+        self.wake_mappings(id);
+        Ok(sent)
+    }
+
+    /// Receives what there is now, without waiting. Messages that have been received often enough go to the
+    /// dead-letter queue instead.
+    ///
+    /// # Errors
+    /// As SQS answers.
+    pub fn receive_now(
+        &self,
+        id: QueueId,
+        request: &ReceiveRequest,
+        by: Actor,
+    ) -> Result<Vec<ReceivedMessage>, ServiceError> {
+        let now = self.now_ms();
+        let outcome = {
+            let queues = &mut *self.queues.borrow_mut();
+            queues.slots[id.0].queue.receive(request, now, &mut queues.rng)?
+        };
+        for moved in outcome.moved_to_dlq {
+            self.dead_letter(id, moved);
+        }
+        self.book_expired(id);
+        let mut scribe = self.scribe.borrow_mut();
+        for message in &outcome.messages {
+            scribe.books.received(message.trace(), by);
+        }
+        Ok(outcome.messages)
+    }
+
+    fn dead_letter(&self, from: QueueId, moved: super::sqs::MovedMessage) {
+        let now = self.now_ms();
+        let (trace, target) = (moved.trace(), moved.target_arn.to_string());
+        let fifo = self.queues.borrow_mut().get(from).config().is_fifo;
+        let last = self.with_scribe(|scribe| scribe.books.dead_lettered(trace));
+        let (last_receiver, tried) = last.unwrap_or((Actor::Mapping, true));
+        self.observe(&Observation::DeadLettered { trace, last_receiver, tried, fifo });
+        self.note(Topic::DeadLetter, format!("message #{trace} dead-lettered after its last receive by the {}", by_name(last_receiver)));
+        let mut queues = self.queues.borrow_mut();
+        if let Some(id) = queues.by_arn(&target) {
+            queues.get(id).accept_moved(moved, now);
+        }
+    }
+
+    /// Books what the queue's retention removed.
+    pub(super) fn book_expired(&self, id: QueueId) {
+        let (expired, is_dead_letter) = {
+            let mut queues = self.queues.borrow_mut();
+            (queues.get(id).take_expired(), queues.slots[id.0].is_dead_letter)
+        };
+        if !is_dead_letter && !expired.is_empty() {
+            let mut scribe = self.scribe.borrow_mut();
+            expired.iter().for_each(|message| scribe.books.expired(message.trace));
+        }
+    }
+
+    /// Deletes the message with this receipt handle.
+    ///
+    /// # Errors
+    /// As SQS answers. An old handle succeeds and deletes nothing.
+    pub fn delete(&self, id: QueueId, receipt_handle: &str, by: Actor) -> Result<(), ServiceError> {
+        let now = self.now_ms();
+        let outcome = self.queues.borrow_mut().get(id).delete(receipt_handle, now)?;
+        if let DeleteOutcome::Deleted { trace, .. } = outcome {
+            let safe = self.with_scribe(|scribe| scribe.books.deleted(trace));
+            self.observe(&Observation::Deleted { trace, by, safe });
+        }
+        // On FIFO a delete frees the message's group.
+        self.wake_mappings(id);
+        Ok(())
+    }
+
+    /// Changes the visibility timeout of the message with this receipt handle.
+    ///
+    /// # Errors
+    /// As SQS answers.
+    pub fn change_visibility(&self, id: QueueId, receipt_handle: &str, visibility_s: u32) -> Result<(), ServiceError> {
+        let now = self.now_ms();
+        self.queues.borrow_mut().get(id).change_visibility(receipt_handle, visibility_s, now)?;
+        self.arrivals(id).notify_all();
+        self.wake_mappings(id);
+        Ok(())
+    }
+
+    /// An operator purges the queue.
+    ///
+    /// # Errors
+    /// As SQS answers.
+    pub fn purge(&self, id: QueueId) -> Result<usize, ServiceError> {
+        let now = self.now_ms();
+        let purged: Vec<RemovedMessage> = self.queues.borrow_mut().get(id).purge(now)?;
+        let mut scribe = self.scribe.borrow_mut();
+        purged.iter().for_each(|message| scribe.books.purged(message.trace));
+        Ok(purged.len())
+    }
+}
+
+/// Who received a message, for people.
+pub(super) fn by_name(actor: Actor) -> &'static str {
+    match actor {
+        Actor::Mapping => "mapping",
+        Actor::Probe => "probe",
+        Actor::Rejitter => "re-jitter",
+        Actor::Outsider => "operator",
+    }
+}
+
+/// The event record that Lambda makes of a received message.
+pub(super) fn event_record(message: &ReceivedMessage, queue_arn: &str, region: &str) -> Value {
+    let attributes: serde_json::Map<String, Value> =
+        message.system_attributes().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let mut record = json!({
+        "messageId": message.message_id().to_string(),
+        "receiptHandle": message.receipt_handle,
+        "body": &**message.body(),
+        "attributes": attributes,
+        "messageAttributes": {},
+        "md5OfBody": message.md5_of_body(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    });
+    if let Some(message_attributes) = message.message_attributes() {
+        let of_kind = |attribute: &super::sqs::MessageAttribute| {
+            let mut value = json!({ "stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type });
+            match &attribute.value {
+                super::sqs::AttributeValue::String(text) => value["stringValue"] = json!(text),
+                super::sqs::AttributeValue::Binary(bytes) => value["binaryValue"] = json!(encode(bytes)),
+            }
+            value
+        };
+        for (name, attribute) in message_attributes.iter() {
+            record["messageAttributes"][name] = of_kind(attribute);
+        }
+        if let Some(md5) = message.md5_of_message_attributes() {
+            record["md5OfMessageAttributes"] = json!(md5);
+        }
+    }
+    record
+}
+
+fn encode(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -1,0 +1,197 @@
+//! The scenarios that can be run by name.
+
+use std::time::Duration;
+
+use workflow::backoff::{Backoff, Jitter};
+use workflow::config::{CircuitConfig, ExhaustedThen};
+
+use super::{Action, Dependency, Ending, MessageKind, Scenario, Traffic};
+use crate::cloud::Knobs;
+
+/// Messages per second in most scenarios.
+const RATE_PER_S: f64 = 10.0;
+
+/// Every scenario, in the order in which they are best read.
+pub fn all() -> Vec<Scenario> {
+    vec![
+        outage(),
+        long_outage(),
+        brownout(),
+        empty_queue(),
+        all_in_flight(),
+        partial_batch(),
+        alarm_repeats(),
+        retries_exhausted(),
+        probe_slow(),
+        poison_message(),
+        fifo_queue(),
+        operator_disabled_before(),
+    ]
+}
+
+/// The scenario with this name.
+pub fn find(name: &str) -> Option<Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+/// Failing from minute 5, healthy again from `until`; traffic from the start until fifteen minutes after that.
+fn outage_until(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
+    let traffic_end = until + minutes(15);
+    Scenario {
+        name,
+        summary,
+        circuit: CircuitConfig::default(),
+        traffic: vec![steady(Duration::ZERO, traffic_end, RATE_PER_S)],
+        dependency: vec![(minutes(5), Dependency::Failing), (until, Dependency::Healthy)],
+        actions: Vec::new(),
+        knobs: Knobs::default(),
+        length: traffic_end,
+        settle_limit: minutes(60),
+        ending: closed(1..=1),
+    }
+}
+
+fn steady(from: Duration, until: Duration, rate_per_s: f64) -> Traffic {
+    Traffic { from, until, rate_per_s, kind: MessageKind::Order }
+}
+
+/// Closed, enabled, drained, nothing dead-lettered.
+fn closed(trips: std::ops::RangeInclusive<u64>) -> Ending {
+    Ending { circuit: "closed", mapping: "Enabled", drained: true, trips, dead_lettered: 0..=0 }
+}
+
+fn outage() -> Scenario {
+    outage_until("outage", "a dependency is down for 40 minutes", minutes(45))
+}
+
+fn long_outage() -> Scenario {
+    let mut scenario = outage_until("long_outage", "a dependency is down for 12 hours", minutes(5 + 12 * 60));
+    scenario.traffic[0].rate_per_s = 20.0;
+    scenario.settle_limit = minutes(4 * 60);
+    scenario
+}
+
+fn brownout() -> Scenario {
+    let mut scenario =
+        outage_until("brownout", "60 % of the invocations fail for 40 minutes", minutes(45));
+    scenario.dependency[0].1 = Dependency::Flaky(60.0);
+    // Two probes in a row succeed now and then: the circuit closes into the brownout and opens again.
+    scenario.ending = Ending { trips: 1..=20, ..closed(1..=1) };
+    scenario
+}
+
+fn empty_queue() -> Scenario {
+    let mut scenario =
+        outage_until("empty_queue", "all messages are gone while the circuit is open", minutes(25));
+    scenario.traffic = vec![
+        steady(Duration::ZERO, minutes(15), RATE_PER_S),
+        steady(minutes(40), minutes(55), RATE_PER_S),
+    ];
+    scenario.actions = vec![(minutes(16), Action::PurgeQueue)];
+    scenario.length = minutes(55);
+    // A limited close into an outage that lasts is no recovery: it reopens in the same execution.
+    scenario.ending = closed(1..=2);
+    scenario
+}
+
+fn all_in_flight() -> Scenario {
+    let mut scenario = outage_until(
+        "all_in_flight",
+        "every message is in flight when the first probe is fetched",
+        minutes(10),
+    );
+    // A burst just before the trip, and nothing after it: what there is hangs in failed batches.
+    scenario.traffic = vec![
+        steady(Duration::ZERO, minutes(8), RATE_PER_S),
+        steady(minutes(30), minutes(35), RATE_PER_S),
+    ];
+    scenario.circuit.example.visibility_timeout_s = 300;
+    scenario.circuit.backoff = Backoff { base_s: 5, rate: 1.5, cap_s: 60, jitter: Jitter::Full };
+    scenario.actions = vec![(minutes(10), Action::HoldEveryMessage)];
+    scenario.length = minutes(35);
+    scenario
+}
+
+fn partial_batch() -> Scenario {
+    let mut scenario = outage_until(
+        "partial_batch",
+        "the consumer answers batchItemFailures instead of failing",
+        minutes(35),
+    );
+    scenario.circuit.example.report_batch_item_failures = true;
+    scenario
+}
+
+fn alarm_repeats() -> Scenario {
+    let mut scenario = outage_until(
+        "alarm_repeats",
+        "the alarm's event arrives twice, and again while the circuit is open",
+        minutes(35),
+    );
+    scenario.knobs.duplicate_event_percent = 100.0;
+    scenario.actions = vec![
+        (minutes(12), Action::RepeatAlarmEvent),
+        (minutes(20), Action::RepeatAlarmEvent),
+        (minutes(30), Action::RequestTrip),
+    ];
+    scenario
+}
+
+fn retries_exhausted() -> Scenario {
+    let mut scenario = outage_until(
+        "retries_exhausted",
+        "the configured probes are used up; the breaker says so and goes on slowly",
+        minutes(90),
+    );
+    scenario.circuit.exhausted.after_probes_count = Some(5);
+    scenario.circuit.exhausted.then = ExhaustedThen::KeepProbing;
+    scenario.circuit.exhausted.slow_probe_s = 600;
+    scenario
+}
+
+fn probe_slow() -> Scenario {
+    let mut scenario =
+        outage_until("probe_slow", "the consumer runs into its timeout instead of failing", minutes(35));
+    scenario.dependency[0].1 = Dependency::Hanging;
+    scenario
+}
+
+fn poison_message() -> Scenario {
+    let mut scenario =
+        outage_until("poison_message", "one message always fails; the dependency recovers", minutes(25));
+    scenario.traffic.push(Traffic {
+        from: minutes(4),
+        until: minutes(4) + Duration::from_millis(100),
+        rate_per_s: RATE_PER_S,
+        kind: MessageKind::Poison,
+    });
+    // It ends where it belongs: in the dead-letter queue, by the queue's own policy.
+    scenario.settle_limit = minutes(120);
+    scenario.ending = Ending { dead_lettered: 1..=1, ..closed(1..=1) };
+    scenario
+}
+
+fn fifo_queue() -> Scenario {
+    let mut scenario = outage_until("fifo_queue", "a FIFO queue with eight message groups", minutes(35));
+    scenario.circuit.example.fifo = true;
+    scenario.traffic[0].rate_per_s = 5.0;
+    scenario
+}
+
+fn operator_disabled_before() -> Scenario {
+    let mut scenario = outage_until(
+        "operator_disabled_before",
+        "an operator disabled the mapping before the trip; it stays disabled",
+        minutes(35),
+    );
+    scenario.dependency.clear();
+    scenario.actions = vec![(minutes(6), Action::DisableMapping), (minutes(10), Action::RequestTrip)];
+    scenario.length = minutes(35);
+    scenario.ending =
+        Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
+    scenario
+}

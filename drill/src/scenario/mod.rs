@@ -1,0 +1,104 @@
+//! Scenarios: what happens to the example stack in a drill.
+
+mod catalogue;
+
+use std::time::Duration;
+
+use workflow::config::CircuitConfig;
+
+use crate::cloud::Knobs;
+
+pub use self::catalogue::{all, find};
+
+/// One scenario: a configuration, traffic, what happens to the dependency, what people do meanwhile, and how it is to
+/// end.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What it is about, one line.
+    pub summary: &'static str,
+    /// The circuit's configuration.
+    pub circuit: CircuitConfig,
+    /// What the producer sends.
+    pub traffic: Vec<Traffic>,
+    /// How the dependency behaves from which time on; healthy before the first entry.
+    pub dependency: Vec<(Duration, Dependency)>,
+    /// What people and other programs do.
+    pub actions: Vec<(Duration, Action)>,
+    /// How the cloud behaves where AWS does not say.
+    pub knobs: Knobs,
+    /// How long it runs at least.
+    pub length: Duration,
+    /// How much longer it may take until everything has come to rest.
+    pub settle_limit: Duration,
+    /// How it is to end.
+    pub ending: Ending,
+}
+
+/// A stretch of messages at a steady rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traffic {
+    /// First message, since the start.
+    pub from: Duration,
+    /// No message from here on.
+    pub until: Duration,
+    /// Messages per second.
+    pub rate_per_s: f64,
+    /// What the messages are like.
+    pub kind: MessageKind,
+}
+
+/// What a message is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// An order that the consumer can process.
+    Order,
+    /// A message that no consumer can ever process.
+    Poison,
+}
+
+/// How the dependency behind the consumer behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Dependency {
+    /// It answers.
+    Healthy,
+    /// It refuses: the drill sets `SHOULD_ERROR=true` on the consumer.
+    Failing,
+    /// It refuses this share of the invocations, 0 to 100 percent.
+    Flaky(f64),
+    /// It does not answer: the consumer runs into its timeout.
+    Hanging,
+}
+
+/// What people and other programs do during a drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// An operator purges the queue.
+    PurgeQueue,
+    /// An operator disables the mapping.
+    DisableMapping,
+    /// An operator enables the mapping.
+    EnableMapping,
+    /// Somebody else receives every visible message and holds it for its visibility timeout.
+    HoldEveryMessage,
+    /// EventBridge delivers the alarm's last event again.
+    RepeatAlarmEvent,
+    /// Somebody's automation puts a `Trip Requested` event on the bus.
+    RequestTrip,
+}
+
+/// How a scenario is to end. Every field is a condition for its having converged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// State of the circuit.
+    pub circuit: &'static str,
+    /// State of the mapping.
+    pub mapping: &'static str,
+    /// Whether the queue is to be empty, nothing visible, in flight or delayed.
+    pub drained: bool,
+    /// How often the circuit is to have opened.
+    pub trips: std::ops::RangeInclusive<u64>,
+    /// How many messages are to have been dead-lettered.
+    pub dead_lettered: std::ops::RangeInclusive<u64>,
+}

@@ -1,0 +1,129 @@
+//! Takes note of what happens in a drill: the timeline for people, the books and the checkers for the verdict, and a
+//! hash over everything that tells two runs apart.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::books::Books;
+use crate::checkers::{Actor, Checker, MappingSettings, Observation};
+use crate::report::{Entry, Topic};
+use crate::sim::Time;
+
+/// Times that the balance is made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Milestones {
+    /// First failed invocation of the consumer by the mapping after the dependency went down.
+    pub first_failure: Option<Time>,
+    /// First claim of the circuit.
+    pub claimed: Option<Time>,
+    /// The dependency's last recovery.
+    pub recovered: Option<Time>,
+    /// First successful ordinary delivery after that.
+    pub first_delivery: Option<Time>,
+}
+
+/// Counts that the balance is made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Invocations of the consumer that failed.
+    pub wasted_invocations: u64,
+    /// Times that the circuit was claimed from closed.
+    pub trips: u64,
+    /// Probes that reached the consumer.
+    pub probes: u64,
+}
+
+/// What happened so far.
+pub struct Scribe {
+    entries: Vec<Entry>,
+    hash: Sha256,
+    checkers: Vec<Box<dyn Checker>>,
+    /// What became of each message.
+    pub books: Books,
+    /// Times.
+    pub milestones: Milestones,
+    /// Counts.
+    pub counts: Counts,
+}
+
+impl Scribe {
+    /// A scribe who has seen nothing yet.
+    pub fn new(initial: MappingSettings) -> Scribe {
+        Scribe {
+            entries: Vec::new(),
+            hash: Sha256::new(),
+            checkers: crate::checkers::all(initial),
+            books: Books::default(),
+            milestones: Milestones::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds an entry to the timeline.
+    pub fn note(&mut self, at: Time, topic: Topic, text: String) {
+        self.fold(at, topic.label(), &text);
+        self.entries.push(Entry { at, topic, text });
+    }
+
+    /// Shows something to the checkers, and counts what is counted.
+    pub fn observe(&mut self, at: Time, observation: &Observation<'_>) {
+        match observation {
+            Observation::Invoked(actor) => {
+                self.counts.probes += u64::from(*actor == Actor::Probe);
+                self.fold(at, "invoked", actor_name(*actor));
+            }
+            Observation::Deleted { trace, by, safe } => {
+                let mut text = String::new();
+                let _ = write!(text, "{trace} {} {safe}", actor_name(*by));
+                self.fold(at, "deleted", &text);
+            }
+            Observation::Ended(_)
+            | Observation::Circuit(_)
+            | Observation::Announced(_)
+            | Observation::MappingAsked(_)
+            | Observation::MappingChangedByOthers(_)
+            | Observation::DeadLettered { .. }
+            | Observation::Kept { .. } => {}
+        }
+        for checker in &mut self.checkers {
+            checker.observe(at, observation);
+        }
+    }
+
+    /// Takes the entries that nobody has taken yet.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// The checkers, for their verdicts.
+    pub fn checkers(&self) -> &[Box<dyn Checker>] {
+        &self.checkers
+    }
+
+    /// Hash over everything so far, hexadecimal.
+    pub fn trace_hash(&self) -> String {
+        self.hash.clone().finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Adds something to the hash that stands in no other record.
+    pub fn fold(&mut self, at: Time, what: &str, text: &str) {
+        self.hash.update(at.as_ms().to_le_bytes());
+        self.hash.update(what.as_bytes());
+        self.hash.update([0]);
+        self.hash.update(text.as_bytes());
+        self.hash.update([0]);
+    }
+}
+
+fn actor_name(actor: Actor) -> &'static str {
+    match actor {
+        Actor::Mapping => "mapping",
+        Actor::Probe => "probe",
+        Actor::Rejitter => "rejitter",
+        Actor::Outsider => "outsider",
+    }
+}
