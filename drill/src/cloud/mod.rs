@@ -1,6 +1,7 @@
 //! The AWS services the breaker uses, as pure data structures: every call takes the time, none reads it.
 
 pub mod cfn_properties;
+pub mod cloudformation;
 pub mod cloudwatch;
 pub mod error;
 pub mod sqs;
