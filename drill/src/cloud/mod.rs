@@ -3,5 +3,6 @@
 pub mod cfn_properties;
 pub mod cloudformation;
 pub mod cloudwatch;
+pub mod dynamodb;
 pub mod error;
 pub mod sqs;
