@@ -5,4 +5,5 @@ pub mod cloudformation;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod error;
+pub mod eventbridge;
 pub mod sqs;
