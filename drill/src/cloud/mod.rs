@@ -6,4 +6,5 @@ pub mod cloudwatch;
 pub mod dynamodb;
 pub mod error;
 pub mod eventbridge;
+pub mod iam;
 pub mod sqs;
