@@ -482,3 +482,33 @@ proptest! {
         prop_assert_eq!(answer.is_ok(), condition.holds(&item), "{}: {:?}", expression, answer);
     }
 }
+
+/// DynamoDB checks expressions before anything else, so placeholders of the right type are enough.
+#[test]
+fn every_write_of_the_workflow_is_one_that_dynamodb_takes() {
+    let circuit = workflow::config::CircuitConfig::default();
+    let definition: Value =
+        serde_json::from_str(&workflow::definition::definition("orders", &circuit)).unwrap();
+    let properties = json!({
+        "AttributeDefinitions": [{ "AttributeName": "circuit", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "circuit", "KeyType": "HASH" }],
+    });
+    let mut writes = 0;
+    for (name, state) in definition["States"].as_object().unwrap() {
+        let Some(arguments) = state.get("Arguments").filter(|one| one.get("UpdateExpression").is_some())
+        else {
+            continue;
+        };
+        let mut request = arguments.clone();
+        request["TableName"] = json!("T");
+        for value in request["ExpressionAttributeValues"].as_object_mut().unwrap().values_mut() {
+            let kind = value.as_object().unwrap().keys().next().unwrap().clone();
+            *value = json!({ kind.as_str(): if kind == "N" { "1" } else { "x" } });
+        }
+        let answer = Table::from_properties("T", "arn", &properties).unwrap().update_item(&request);
+        let code = answer.map_or_else(|refusal| refusal.error.code, |_| String::new());
+        assert!(["", "ConditionalCheckFailedException"].contains(&code.as_str()), "{name}: {code}");
+        writes += 1;
+    }
+    assert!(writes > 3, "found only {writes} writes");
+}
