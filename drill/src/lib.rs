@@ -1,3 +1,4 @@
 //! An embedded model of the AWS services the breaker uses, on virtual time.
 
+pub mod asl;
 pub mod sim;
