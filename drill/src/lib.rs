@@ -1,5 +1,12 @@
 //! An embedded model of the AWS services that the breaker uses, on virtual time, with the scenarios and the checkers
 //! that drills are made of.
 
+pub mod asl;
+pub mod books;
+pub mod checkers;
 pub mod cloud;
+pub mod message;
+pub mod report;
+pub mod scenario;
+pub mod scribe;
 pub mod sim;

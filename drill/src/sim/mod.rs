@@ -39,7 +39,9 @@ use rand::SeedableRng;
 use sha2::{Digest, Sha256};
 
 use queue::{Due, Queue, TimerId};
-pub use sync::{Either, Elapsed, Notified, Notify, Receiver, Sender, oneshot, race, timeout};
+pub use sync::{
+    Either, Elapsed, Notified, Notify, Receiver, Sender, oneshot, race, timeout, try_join_bounded,
+};
 pub use tasks::TaskId;
 use tasks::{Ready, Tasks};
 pub use time::{ParseTimeError, SIM_START, Time};

@@ -189,3 +189,55 @@ impl Future for Notified {
         Poll::Pending
     }
 }
+
+/// Runs `count` futures, at most `limit` (at least one) of them at once, and gathers their values
+/// in the order of their numbers. `start` makes the future of a number when its turn has come.
+///
+/// # Errors
+/// The error of the first future that fails; the others are dropped where they are.
+pub async fn try_join_bounded<T, E, F: Future<Output = Result<T, E>>>(
+    count: usize,
+    limit: usize,
+    mut start: impl FnMut(usize) -> F,
+) -> Result<Vec<T>, E> {
+    let mut values: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
+    let mut next = 0;
+    poll_fn(|cx| {
+        loop {
+            while running.len() < limit.max(1) && next < count {
+                running.push((next, Box::pin(start(next))));
+                next += 1;
+            }
+            let (running_before, mut failed) = (running.len(), None);
+            running.retain_mut(|(number, future)| {
+                if failed.is_some() {
+                    return true;
+                }
+                match future.as_mut().poll(cx) {
+                    Poll::Pending => true,
+                    Poll::Ready(Ok(value)) => {
+                        values[*number] = Some(value);
+                        false
+                    }
+                    Poll::Ready(Err(error)) => {
+                        failed = Some(error);
+                        false
+                    }
+                }
+            });
+            if let Some(error) = failed {
+                return Poll::Ready(Err(error));
+            }
+            if running.is_empty() && next == count {
+                let finished = values.drain(..).map(|value| value.expect("every future has ended"));
+                return Poll::Ready(Ok(finished.collect()));
+            }
+            // With none finished there is no room for another, and all have been polled.
+            if running.len() == running_before {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}

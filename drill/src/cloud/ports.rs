@@ -1,0 +1,344 @@
+//! The handlers' ports on the modelled cloud. Each call takes its latency and is allowed, or not, by the policies of
+//! the role that the template gives the function.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lambdas::ports::{
+    BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings, Functions,
+    Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message, MessageAttribute, Messages, Outgoing,
+    QueueCounts, REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange, Work,
+};
+use rand::RngExt as _;
+use serde_json::{Value, json};
+use workflow::circuit::item;
+use workflow::contract::FunctionKind;
+
+use super::error::ServiceError;
+use super::functions::HANGS_FOR;
+use super::mappings::Update;
+use super::queues::QueueId;
+use super::sqs::{self, ReceiveRequest, ReceivedMessage, SendRequest};
+use super::world::{Cloud, World};
+use crate::checkers::Actor;
+use crate::message;
+use crate::sim::{Time, race, timeout};
+
+/// The ports of one invocation of one of the breaker's functions.
+pub struct Ports<'a> {
+    cloud: &'a Cloud,
+    actor: Actor,
+    role_arn: String,
+}
+
+impl<'a> Ports<'a> {
+    /// Ports that act with the function's role.
+    pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String) -> Ports<'a> {
+        let actor = match kind {
+            FunctionKind::Mapping | FunctionKind::Consumer => Actor::Mapping,
+            FunctionKind::Probe => Actor::Probe,
+            FunctionKind::Rejitter => Actor::Rejitter,
+        };
+        Ports { cloud, actor, role_arn }
+    }
+
+    /// Lets the latency of a call pass, then asks the role's policies.
+    async fn begin(&self, operation: &'static str, action: &str, resource: &str) -> Result<(), CallError> {
+        self.cloud.latency().await;
+        self.cloud.allow(&self.role_arn, action, resource).map_err(|error| call_error(operation, error))
+    }
+
+    async fn begin_on_queue(
+        &self,
+        operation: &'static str,
+        action: &str,
+        queue_url: &str,
+    ) -> Result<QueueId, CallError> {
+        let queue = self.cloud.queue_by_url(queue_url).map_err(|error| call_error(operation, error))?;
+        self.begin(operation, action, &self.cloud.queue_arn(queue)).await?;
+        Ok(queue)
+    }
+
+    fn mapping_arn(&self, uuid: &str) -> String {
+        format!("arn:aws:lambda:{}:{}:event-source-mapping:{uuid}", self.cloud.region, self.cloud.account)
+    }
+}
+
+impl World {
+    /// Whether a role may do something.
+    ///
+    /// # Errors
+    /// `AccessDeniedException`.
+    pub(super) fn allow(&self, role_arn: &str, action: &str, resource: &str) -> Result<(), ServiceError> {
+        let denied = || ServiceError::new(403, "AccessDeniedException", format!("there is no role {role_arn}"));
+        self.roles.get(role_arn).ok_or_else(denied)?.check(action, resource, &BTreeMap::new())
+    }
+}
+
+/// A service's error as the handlers see it.
+fn call_error(operation: &'static str, error: ServiceError) -> CallError {
+    let kind = match (error.status, error.code.as_str()) {
+        (_, "OverLimit") => CallErrorKind::OverLimit,
+        (_, "ResourceInUseException") | (409, _) => CallErrorKind::Conflict,
+        (403, _) => CallErrorKind::AccessDenied,
+        (404, _) | (_, "QueueDoesNotExist") => CallErrorKind::NotFound,
+        (429 | 500..=599, _) => CallErrorKind::Transient,
+        (_, _) => CallErrorKind::Refused,
+    };
+    CallError { operation, code: error.code, message: error.message, kind }
+}
+
+impl EventSourceMappings for Ports<'_> {
+    async fn get_mapping(&self, uuid: &str) -> Result<MappingDescription, CallError> {
+        let operation = "GetEventSourceMapping";
+        self.begin(operation, "lambda:GetEventSourceMapping", &self.mapping_arn(uuid)).await?;
+        describe(self.cloud, operation, uuid)
+    }
+
+    async fn update_mapping(&self, uuid: &str, update: MappingUpdate) -> Result<MappingDescription, CallError> {
+        let operation = "UpdateEventSourceMapping";
+        self.begin(operation, "lambda:UpdateEventSourceMapping", &self.mapping_arn(uuid)).await?;
+        let maximum_concurrency = match update.maximum_concurrency {
+            ConcurrencyUpdate::Keep => None,
+            ConcurrencyUpdate::Remove => Some(None),
+            ConcurrencyUpdate::Set(count) => Some(Some(count)),
+        };
+        let update = Update { enabled: update.enabled, maximum_concurrency };
+        self.cloud.update_mapping(uuid, update, self.actor).map_err(|error| call_error(operation, error))?;
+        describe(self.cloud, operation, uuid)
+    }
+}
+
+fn describe(cloud: &Cloud, operation: &'static str, uuid: &str) -> Result<MappingDescription, CallError> {
+    let response_types = |reports: bool| -> Vec<String> {
+        if reports { vec![REPORT_BATCH_ITEM_FAILURES.to_owned()] } else { Vec::new() }
+    };
+    cloud
+        .describe_mapping(uuid, |mapping| MappingDescription {
+            uuid: uuid.to_owned(),
+            state: MappingState::from_name(mapping.state),
+            state_transition_reason: mapping.state_transition_reason.to_owned(),
+            maximum_concurrency: mapping.settings().maximum_concurrency,
+            provisioned: false,
+            function_response_types: response_types(mapping.reports_batch_item_failures),
+        })
+        .map_err(|error| call_error(operation, error))
+}
+
+impl Messages for Ports<'_> {
+    async fn receive(&self, queue_url: &str, receive: Receive) -> Result<Vec<Message>, CallError> {
+        let operation = "ReceiveMessage";
+        let queue = self.begin_on_queue(operation, "sqs:ReceiveMessage", queue_url).await?;
+        let request = ReceiveRequest {
+            max_count: receive.max_count as usize,
+            visibility_timeout_s: Some(receive.visibility_s),
+            is_short_poll: receive.wait_s == 0,
+        };
+        let deadline = self.cloud.now() + Duration::from_secs(u64::from(receive.wait_s));
+        loop {
+            let arrivals = self.cloud.arrivals(queue);
+            let arrival = arrivals.notified();
+            let received = self
+                .cloud
+                .receive_now(queue, &request, self.actor)
+                .map_err(|error| call_error(operation, error))?;
+            if !received.is_empty() || self.cloud.now() >= deadline {
+                return Ok(received.iter().map(to_message).collect());
+            }
+            // A long poll ends with the first message that arrives, comes back or leaves its delay.
+            let next = self.cloud.next_visible_at(queue).map_or(deadline, Time::from_ms).min(deadline);
+            let next = next.max(self.cloud.now() + Duration::from_millis(1));
+            race(arrival, self.cloud.sim.sleep_until(next)).await;
+        }
+    }
+
+    async fn delete_batch(&self, queue_url: &str, handles: &[String]) -> Result<BatchResult<()>, CallError> {
+        let operation = "DeleteMessageBatch";
+        let queue = self.begin_on_queue(operation, "sqs:DeleteMessage", queue_url).await?;
+        Ok(handles
+            .iter()
+            .map(|handle| {
+                self.cloud.delete(queue, handle, self.actor).map_err(|error| call_error(operation, error))
+            })
+            .collect())
+    }
+
+    async fn change_visibility_batch(
+        &self,
+        queue_url: &str,
+        changes: &[VisibilityChange],
+    ) -> Result<BatchResult<()>, CallError> {
+        let operation = "ChangeMessageVisibilityBatch";
+        let queue = self.begin_on_queue(operation, "sqs:ChangeMessageVisibility", queue_url).await?;
+        Ok(changes
+            .iter()
+            .map(|change| {
+                self.cloud
+                    .change_visibility(queue, &change.receipt_handle, change.visibility_s)
+                    .map_err(|error| call_error(operation, error))
+            })
+            .collect())
+    }
+
+    async fn send_batch(&self, queue_url: &str, messages: &[Outgoing]) -> Result<BatchResult<String>, CallError> {
+        let operation = "SendMessageBatch";
+        let queue = self.begin_on_queue(operation, "sqs:SendMessage", queue_url).await?;
+        Ok(messages
+            .iter()
+            .map(|outgoing| {
+                let request = to_request(outgoing);
+                let trace = request.trace;
+                let sent = self.cloud.send(queue, request).map_err(|error| call_error(operation, error))?;
+                self.cloud.with_scribe(|scribe| {
+                    scribe.books.copied(trace, message::is_complete(outgoing));
+                });
+                Ok(sent.message_id.to_string())
+            })
+            .collect())
+    }
+
+    async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError> {
+        let queue = self.begin_on_queue("GetQueueAttributes", "sqs:GetQueueAttributes", queue_url).await?;
+        let (visible_count, in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
+        Ok(QueueCounts { visible_count, in_flight_count, delayed_count })
+    }
+}
+
+fn to_message(received: &ReceivedMessage) -> Message {
+    let attribute = |attribute: &sqs::MessageAttribute| {
+        let mut converted =
+            MessageAttribute { data_type: attribute.data_type.clone(), ..MessageAttribute::default() };
+        match &attribute.value {
+            sqs::AttributeValue::String(text) => converted.string_value = Some(text.clone()),
+            sqs::AttributeValue::Binary(bytes) => converted.binary_value = Some(bytes.clone()),
+        }
+        converted
+    };
+    Message {
+        message_id: received.message_id().to_string(),
+        receipt_handle: received.receipt_handle.clone(),
+        body: received.body().to_string(),
+        md5_of_body: received.md5_of_body(),
+        md5_of_message_attributes: received.md5_of_message_attributes(),
+        attributes: received.system_attributes().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        message_attributes: received
+            .message_attributes()
+            .map(|all| all.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn to_request(outgoing: &Outgoing) -> SendRequest {
+    let attribute = |attribute: &MessageAttribute| sqs::MessageAttribute {
+        data_type: attribute.data_type.clone(),
+        value: match (&attribute.string_value, &attribute.binary_value) {
+            (_, Some(bytes)) => sqs::AttributeValue::Binary(bytes.clone()),
+            (text, None) => sqs::AttributeValue::String(text.clone().unwrap_or_default()),
+        },
+    };
+    let attributes: sqs::MessageAttributes =
+        outgoing.message_attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+    let mut request = SendRequest::new(outgoing.body.as_str());
+    request.trace = message::number_of(&outgoing.body).unwrap_or(u32::MAX);
+    request.attributes = (!attributes.is_empty()).then(|| Rc::new(attributes));
+    request.delay_s = outgoing.delay_s;
+    request.message_group_id = outgoing.group_id.as_deref().map(Rc::from);
+    request.aws_trace_header = outgoing.trace_header.as_deref().map(Rc::from);
+    request
+}
+
+impl Functions for Ports<'_> {
+    async fn invoke(&self, function_arn: &str, payload: Vec<u8>, deadline: Duration) -> Result<Invocation, CallError> {
+        let operation = "Invoke";
+        self.begin(operation, "lambda:InvokeFunction", function_arn).await?;
+        if !self.cloud.functions.borrow().contains_key(function_arn) {
+            return Err(call_error(operation, Cloud::no_such_function(function_arn)));
+        }
+        let payload: Value = serde_json::from_slice(&payload)
+            .map_err(|_| CallError::new(operation, "InvalidRequestContentException", CallErrorKind::Refused))?;
+        let traces = message::traces_of(&payload);
+        let (cloud, arn, actor) = (self.cloud.clone(), function_arn.to_owned(), self.actor);
+        // The consumer runs on when its caller stops waiting, as it does on AWS.
+        let (sender, receiver) = crate::sim::oneshot();
+        self.cloud.sim.spawn(async move {
+            let outcome = cloud.run_consumer(&arn, payload, &traces, actor).await;
+            let _ = sender.send(outcome);
+        });
+        match timeout(&self.cloud.sim, deadline, receiver).await {
+            Ok(Some(outcome)) => Ok(Invocation::Answered {
+                function_error: outcome.function_error.map(str::to_owned),
+                payload: outcome.payload.to_string().into_bytes(),
+            }),
+            Ok(None) | Err(_) => Ok(Invocation::DeadlineExceeded),
+        }
+    }
+}
+
+impl Circuits for Ports<'_> {
+    async fn epoch(&self, circuit: &str) -> Result<Option<u64>, CallError> {
+        let operation = "GetItem";
+        let (name, arn) = {
+            let tables = self.cloud.tables.borrow();
+            let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
+            let (name, table) = tables.iter().next().ok_or_else(missing)?;
+            (name.clone(), table.arn().to_owned())
+        };
+        self.begin(operation, "dynamodb:GetItem", &arn).await?;
+        let request = json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": circuit } }, "ConsistentRead": true });
+        let answer = self.cloud.tables.borrow()[&name]
+            .get_item(&request)
+            .map_err(|error| call_error(operation, error.error))?;
+        let epoch = answer.pointer(&format!("/Item/{}/N", item::EPOCH)).and_then(Value::as_str);
+        Ok(epoch.and_then(|text| text.parse().ok()))
+    }
+}
+
+impl Clock for Ports<'_> {
+    fn now_ms(&self) -> u64 {
+        self.cloud.now_ms()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.cloud.sim.sleep(duration).await;
+    }
+}
+
+impl Chance for Ports<'_> {
+    fn between(&self, low: u64, high: u64) -> u64 {
+        if high <= low { low } else { self.cloud.rng.borrow_mut().random_range(low..=high) }
+    }
+
+    fn unit(&self) -> f64 {
+        self.cloud.rng.borrow_mut().random_range(0.0..1.0)
+    }
+}
+
+/// The consumer's ports: its work takes as long as the dependency lets it, its ledger are the books.
+pub struct ConsumerPorts<'a> {
+    /// The cloud.
+    pub cloud: &'a Cloud,
+    /// Ids and numbers of the batch's messages.
+    pub traces: &'a [(String, u32)],
+    /// Whether the dependency hangs.
+    pub hangs: bool,
+}
+
+impl Work for ConsumerPorts<'_> {
+    async fn perform(&self, _message_id: &str) {
+        if self.hangs {
+            self.cloud.sim.sleep(HANGS_FOR).await;
+        }
+    }
+}
+
+impl Ledger for ConsumerPorts<'_> {
+    async fn record(&self, _queue_url: &str, message_ids: &[String]) -> Result<BatchResult<()>, CallError> {
+        self.cloud.with_scribe(|scribe| {
+            for (_, trace) in self.traces.iter().filter(|(id, _)| message_ids.contains(id)) {
+                scribe.books.processed(*trace);
+            }
+        });
+        Ok(vec![Ok(()); message_ids.len()])
+    }
+}
