@@ -1,7 +1,7 @@
 //! The queue itself: where each message is, and how time moves it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -71,7 +71,10 @@ pub(super) struct Stored {
     pub received_ms: u64,
     /// Receives in this queue; a dead-letter queue shows the sum, and counts anew.
     pub receives_here_count: u32,
-    pub arrived_ms: u64,
+    /// Whether the age of the oldest message counts it.
+    pub counts_for_age: bool,
+    /// FIFO only: its group's number.
+    group: usize,
     /// The timer that ends its place; older ones are void.
     pub timer_stamp: u64,
 }
@@ -81,6 +84,20 @@ struct Timer {
     at_ms: u64,
     stamp: u64,
     slot: usize,
+}
+
+/// A message's place in a log by time; it stays when the message leaves, and is dropped when its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LogEntry {
+    at_ms: u64,
+    serial: u64,
+    slot: usize,
+}
+
+impl LogEntry {
+    fn message<'a>(&self, messages: &'a Slab<Stored>) -> Option<&'a Stored> {
+        messages.get(self.slot).filter(|stored| stored.serial == self.serial)
+    }
 }
 
 #[derive(Debug)]
@@ -110,10 +127,11 @@ pub struct Queue {
     pub(super) order: Order,
     timers: BinaryHeap<Reverse<Timer>>,
     deduplication: Deduplication,
-    /// Every message by (send time, serial), for retention.
-    by_sent: BTreeMap<(u64, u64), usize>,
-    /// By (arrival, serial), what counts for the age of the oldest message.
-    pub(super) by_arrival: BTreeSet<(u64, u64)>,
+    /// By send time, for retention: those sent here, and those moved here, whose times come in any order.
+    sent_log: VecDeque<LogEntry>,
+    moved_log: BTreeSet<LogEntry>,
+    /// By arrival, for the age of the oldest message.
+    arrival_log: VecDeque<LogEntry>,
     pub(super) counts: QueueCounts,
     history: CountHistory,
     expired: Vec<RemovedMessage>,
@@ -152,8 +170,9 @@ impl Queue {
             order,
             timers: BinaryHeap::new(),
             deduplication: Deduplication::default(),
-            by_sent: BTreeMap::new(),
-            by_arrival: BTreeSet::new(),
+            sent_log: VecDeque::new(),
+            moved_log: BTreeSet::new(),
+            arrival_log: VecDeque::new(),
             counts: QueueCounts::default(),
             history: CountHistory::default(),
             expired: Vec::new(),
@@ -234,13 +253,22 @@ impl Queue {
         self.insert(content, 0);
     }
 
-    fn insert(&mut self, content: Content, delay_s: u32) {
+    fn insert(&mut self, mut content: Content, delay_s: u32) {
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.by_sent.insert((content.sent_ms, serial), self.messages.vacant_key());
-        self.by_arrival.insert((self.now_ms, serial));
-        let group = self.fifo_group(&content);
-        let slot = self.messages.insert(Stored {
+        let slot = self.messages.vacant_key();
+        let entry = LogEntry { at_ms: content.sent_ms, serial, slot };
+        if content.sent_ms == self.now_ms {
+            self.sent_log.push_back(entry);
+        } else {
+            self.moved_log.insert(entry);
+        }
+        self.arrival_log.push_back(LogEntry { at_ms: self.now_ms, ..entry });
+        let group = match &mut self.order {
+            Order::Standard(_) => 0,
+            Order::Fifo(groups) => groups.push(content.message_group_id.get_or_insert_default(), slot),
+        };
+        self.messages.insert(Stored {
             content,
             serial,
             order: serial,
@@ -248,23 +276,17 @@ impl Queue {
             delivery: 0,
             received_ms: 0,
             receives_here_count: 0,
-            arrived_ms: self.now_ms,
+            counts_for_age: true,
+            group,
             timer_stamp: 0,
         });
         self.counts.delayed_count += 1;
-        if let (Order::Fifo(groups), Some(group)) = (&mut self.order, &group) {
-            groups.push(group, slot);
-        }
         if delay_s == 0 {
             self.make_visible(slot, self.now_ms);
         } else {
             self.set_timer(slot, self.now_ms + u64::from(delay_s) * 1_000);
             self.history.record(self.now_ms, self.knobs.counts_lag_ms, self.counts);
         }
-    }
-
-    fn fifo_group(&self, content: &Content) -> Option<Rc<str>> {
-        self.config.is_fifo.then(|| content.message_group_id.clone().unwrap_or_default())
     }
 
     /// The message counts that `GetQueueAttributes` answers: late or false where the knobs say so.
@@ -289,7 +311,13 @@ impl Queue {
     /// the move. (D)
     pub fn age_of_oldest_s(&mut self, now_ms: u64) -> Option<u64> {
         self.advance(now_ms);
-        self.by_arrival.first().map(|(arrived_ms, _)| (self.now_ms - arrived_ms) / 1_000)
+        while let Some(entry) = self.arrival_log.front() {
+            if entry.message(&self.messages).is_some_and(|stored| stored.counts_for_age) {
+                return Some((self.now_ms - entry.at_ms) / 1_000);
+            }
+            self.arrival_log.pop_front();
+        }
+        None
     }
 
     /// When a receive can next find something: `now_ms` if it would now, else the next end of a delay or
@@ -321,8 +349,9 @@ impl Queue {
         let removed = self.messages.iter().map(|(_, stored)| removed(&stored.content)).collect();
         self.messages.clear();
         self.timers.clear();
-        self.by_sent.clear();
-        self.by_arrival.clear();
+        self.sent_log.clear();
+        self.moved_log.clear();
+        self.arrival_log.clear();
         match &mut self.order {
             Order::Standard(visible) => visible.clear(),
             Order::Fifo(groups) => groups.clear(),
@@ -360,12 +389,12 @@ impl Queue {
         let retention_ms = u64::from(self.config.message_retention_s) * 1_000;
         loop {
             let timer_ms = self.next_timer_ms().filter(|at_ms| *at_ms <= self.now_ms);
-            let expiry_ms = self.by_sent.first_key_value().map(|((sent_ms, _), _)| sent_ms + retention_ms);
-            match (timer_ms, expiry_ms.filter(|at_ms| *at_ms <= self.now_ms)) {
+            let oldest = self.oldest().filter(|oldest| oldest.at_ms + retention_ms <= self.now_ms);
+            match (timer_ms, oldest) {
                 (None, None) => return,
-                (Some(at_ms), Some(expiry_ms)) if at_ms < expiry_ms => self.fire_timer(),
+                (Some(at_ms), Some(oldest)) if at_ms < oldest.at_ms + retention_ms => self.fire_timer(),
                 (Some(_), None) => self.fire_timer(),
-                (_, Some(expiry_ms)) => self.expire_oldest(expiry_ms),
+                (_, Some(oldest)) => self.expire(oldest, oldest.at_ms + retention_ms),
             }
         }
     }
@@ -376,12 +405,22 @@ impl Queue {
         }
     }
 
-    fn expire_oldest(&mut self, at_ms: u64) {
-        if let Some((_, slot)) = self.by_sent.first_key_value() {
-            let content = self.remove(*slot, at_ms);
-            self.expired.push(removed(&content));
-            self.expired_count += 1;
+    fn expire(&mut self, oldest: LogEntry, at_ms: u64) {
+        let content = self.remove(oldest.slot, at_ms);
+        self.expired.push(removed(&content));
+        self.expired_count += 1;
+    }
+
+    /// The message that was sent first, wherever it is; entries of messages that left are dropped on the way.
+    fn oldest(&mut self) -> Option<LogEntry> {
+        let is_here = |entry: &LogEntry| entry.message(&self.messages).is_some();
+        while self.sent_log.front().is_some_and(|entry| !is_here(entry)) {
+            self.sent_log.pop_front();
         }
+        while self.moved_log.first().is_some_and(|entry| !is_here(entry)) {
+            self.moved_log.pop_first();
+        }
+        self.sent_log.front().into_iter().chain(self.moved_log.first()).min().copied()
     }
 
     /// The time of the next timer that still counts.
@@ -410,11 +449,11 @@ impl Queue {
         *self.counts.at(place) += 1;
         self.history.record(at_ms, self.knobs.counts_lag_ms, self.counts);
         if let Order::Fifo(groups) = &mut self.order {
-            let group = stored.content.message_group_id.clone().unwrap_or_default();
+            let group = stored.group;
             if (old == Place::InFlight) != (place == Place::InFlight) {
-                groups.note_flight(&group, place == Place::InFlight);
+                groups.note_flight(group, place == Place::InFlight);
             }
-            self.refresh_group(&group);
+            self.refresh_group(group);
         }
     }
 
@@ -437,8 +476,6 @@ impl Queue {
     /// Takes a message out of the queue.
     pub(super) fn remove(&mut self, slot: usize, at_ms: u64) -> Content {
         let stored = self.messages.remove(slot);
-        self.by_sent.remove(&(stored.content.sent_ms, stored.serial));
-        self.by_arrival.remove(&(stored.arrived_ms, stored.serial));
         *self.counts.at(stored.place) -= 1;
         self.history.record(at_ms, self.knobs.counts_lag_ms, self.counts);
         match &mut self.order {
@@ -446,18 +483,17 @@ impl Queue {
                 visible.remove(&stored.order);
             }
             Order::Fifo(groups) => {
-                let group = stored.content.message_group_id.clone().unwrap_or_default();
-                groups.remove(&group, slot);
+                groups.remove(stored.group, slot);
                 if stored.place == Place::InFlight {
-                    groups.note_flight(&group, false);
+                    groups.note_flight(stored.group, false);
                 }
-                self.refresh_group(&group);
+                self.refresh_group(stored.group);
             }
         }
         stored.content
     }
 
-    fn refresh_group(&mut self, group: &Rc<str>) {
+    fn refresh_group(&mut self, group: usize) {
         let messages = &self.messages;
         if let Order::Fifo(groups) = &mut self.order {
             groups.refresh(group, |slot| {

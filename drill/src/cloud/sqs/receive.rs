@@ -210,7 +210,7 @@ impl Queue {
                     return;
                 }
                 let Order::Fifo(groups) = &self.order else { return };
-                let Some(slot) = groups.slot(&group, index) else { break };
+                let Some(slot) = groups.slot(group, index) else { break };
                 if self.messages[slot].place != Place::Visible {
                     break;
                 }
@@ -245,7 +245,7 @@ impl Queue {
         stored.content.receive_count += 1;
         stored.content.first_received_ms.get_or_insert(self.now_ms);
         if !self.config.is_fifo && stored.receives_here_count == POISON_RECEIVES_COUNT {
-            self.by_arrival.remove(&(stored.arrived_ms, stored.serial));
+            stored.counts_for_age = false;
         }
         let receipt = Receipt { queue_tag: self.tag, slot, serial: stored.serial, delivery: stored.delivery };
         ReceivedMessage {
