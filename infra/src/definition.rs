@@ -1,0 +1,129 @@
+//! What a template has to know about a definition: its placeholders, and the services that its states call.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::error::SynthError;
+
+/// Placeholders that the template fills in.
+pub const PLACEHOLDERS: [&str; 10] = [
+    "CircuitTable",
+    "MappingFunction",
+    "ProbeFunction",
+    "RejitterFunction",
+    "ConsumerFunction",
+    "QueueUrl",
+    "QueueArn",
+    "MappingUuid",
+    "AlarmName",
+    "EventBus",
+];
+
+/// A definition and what it needs.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The text, byte for byte.
+    pub text: String,
+    /// Names of the `${...}` in it.
+    pub placeholders: BTreeSet<String>,
+    /// What its states call.
+    pub integrations: BTreeSet<Integration>,
+}
+
+/// A call to a service that a state makes, and for which a permission is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Integration {
+    /// `lambda:InvokeFunction`.
+    InvokeFunction,
+    /// `dynamodb:GetItem`.
+    GetItem,
+    /// `dynamodb:UpdateItem`.
+    UpdateItem,
+    /// `events:PutEvents`.
+    PutEvents,
+    /// `cloudwatch:DescribeAlarms`.
+    DescribeAlarms,
+    /// `cloudwatch:SetAlarmState`.
+    SetAlarmState,
+    /// `states:DescribeExecution`.
+    DescribeExecution,
+    /// `states:StartExecution`.
+    StartExecution,
+}
+
+/// Every integration by the end of its `Resource`, after `arn:PARTITION:states:::`.
+const INTEGRATIONS: [(&str, Integration); 12] = [
+    ("lambda:invoke", Integration::InvokeFunction),
+    ("dynamodb:getItem", Integration::GetItem),
+    ("aws-sdk:dynamodb:getItem", Integration::GetItem),
+    ("dynamodb:updateItem", Integration::UpdateItem),
+    ("aws-sdk:dynamodb:updateItem", Integration::UpdateItem),
+    ("events:putEvents", Integration::PutEvents),
+    ("aws-sdk:eventbridge:putEvents", Integration::PutEvents),
+    ("aws-sdk:cloudwatch:describeAlarms", Integration::DescribeAlarms),
+    ("aws-sdk:cloudwatch:setAlarmState", Integration::SetAlarmState),
+    ("aws-sdk:sfn:describeExecution", Integration::DescribeExecution),
+    ("states:startExecution", Integration::StartExecution),
+    ("aws-sdk:sfn:startExecution", Integration::StartExecution),
+];
+
+impl Definition {
+    /// Reads the definition of a circuit.
+    ///
+    /// # Errors
+    /// [`SynthError::DefinitionNotJson`], [`SynthError::UnknownPlaceholder`], [`SynthError::UnknownIntegration`].
+    pub fn read(circuit: &str, text: String) -> Result<Definition, SynthError> {
+        let json: Value = serde_json::from_str(&text)
+            .ok()
+            .filter(Value::is_object)
+            .ok_or_else(|| SynthError::DefinitionNotJson { circuit: circuit.to_owned() })?;
+        let placeholders = placeholders(&text);
+        if let Some(name) = placeholders.iter().find(|name| !PLACEHOLDERS.contains(&name.as_str())) {
+            return Err(SynthError::UnknownPlaceholder {
+                circuit: circuit.to_owned(),
+                name: name.clone(),
+                known: PLACEHOLDERS.join(", "),
+            });
+        }
+        let mut integrations = BTreeSet::new();
+        let mut tasks = Vec::new();
+        collect_tasks("(the machine)", &json, &mut tasks);
+        for (state, resource) in tasks {
+            integrations.insert(integration(resource).ok_or_else(|| SynthError::UnknownIntegration {
+                circuit: circuit.to_owned(),
+                state: state.to_owned(),
+                resource: resource.to_owned(),
+                known: INTEGRATIONS.map(|(name, _)| name).join(", "),
+            })?);
+        }
+        Ok(Definition { text, placeholders, integrations })
+    }
+}
+
+/// Names between `${` and `}`.
+fn placeholders(text: &str) -> BTreeSet<String> {
+    text.split("${").skip(1).map(|rest| rest.split('}').next().unwrap_or(rest).to_owned()).collect()
+}
+
+/// Every task in the value, with the name under which it stands.
+fn collect_tasks<'a>(name: &'a str, value: &'a Value, tasks: &mut Vec<(&'a str, &'a str)>) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("Type").and_then(Value::as_str) == Some("Task")
+                && let Some(resource) = fields.get("Resource").and_then(Value::as_str)
+            {
+                tasks.push((name, resource));
+            }
+            fields.iter().for_each(|(name, inner)| collect_tasks(name, inner, tasks));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| collect_tasks(name, inner, tasks)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn integration(resource: &str) -> Option<Integration> {
+    let (_, call) = resource.split_once(":states:::")?;
+    let call = call.strip_suffix(".waitForTaskToken").unwrap_or(call);
+    INTEGRATIONS.iter().find(|(name, _)| *name == call).map(|(_, integration)| *integration)
+}
