@@ -127,3 +127,59 @@ fn integration(resource: &str) -> Option<Integration> {
     let call = call.strip_suffix(".waitForTaskToken").unwrap_or(call);
     INTEGRATIONS.iter().find(|(name, _)| *name == call).map(|(_, integration)| *integration)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a machine with one task and shows what it needs, or why it is refused.
+    fn check(resource: &str, argument: &str, expected: &str) {
+        let text = format!(
+            r#"{{"States":{{"Try":{{"Type":"Task","Resource":"{resource}","Arguments":{{"A":"{argument}"}}}}}}}}"#
+        );
+        let shown = match Definition::read("orders", text) {
+            Ok(definition) => format!("{:?} {:?}", definition.integrations, definition.placeholders),
+            Err(error) => error.to_string().split("; known").next().unwrap_or_default().to_owned(),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn calls_and_placeholders_are_found() {
+        check("arn:aws:states:::lambda:invoke", "${ProbeFunction}", "{InvokeFunction} {\"ProbeFunction\"}");
+        check(
+            "arn:aws:states:::aws-sdk:dynamodb:updateItem.waitForTaskToken",
+            "${CircuitTable}-${CircuitTable}",
+            "{UpdateItem} {\"CircuitTable\"}",
+        );
+    }
+
+    #[test]
+    fn what_nothing_is_known_about_is_refused_by_name() {
+        check(
+            "arn:aws:states:::sns:publish",
+            "",
+            "state Try of circuit orders calls arn:aws:states:::sns:publish, for which no permission is known",
+        );
+        check(
+            "arn:aws:states:::lambda:invoke",
+            "${Topic}",
+            &format!(
+                "the definition of circuit orders has the placeholder ${{Topic}}, which is none of {}",
+                PLACEHOLDERS.join(", ")
+            ),
+        );
+        let error = Definition::read("orders", "[]".to_owned()).unwrap_err();
+        assert_eq!(error.to_string(), "the definition of circuit orders is no JSON object");
+    }
+
+    #[test]
+    fn tasks_inside_a_map_or_a_branch_count() {
+        let inner = r#"{"Type":"Task","Resource":"arn:aws:states:::events:putEvents"}"#;
+        let text = format!(
+            r#"{{"States":{{"All":{{"Type":"Parallel","Branches":[{{"States":{{"One":{inner}}}}}]}}}}}}"#
+        );
+        let definition = Definition::read("orders", text).expect("known");
+        assert_eq!(definition.integrations, BTreeSet::from([Integration::PutEvents]));
+    }
+}
