@@ -3,22 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use workflow::definition::placeholder;
 
 use crate::error::SynthError;
-
-/// Placeholders that the template fills in.
-pub const PLACEHOLDERS: [&str; 10] = [
-    "CircuitTable",
-    "MappingFunction",
-    "ProbeFunction",
-    "RejitterFunction",
-    "ConsumerFunction",
-    "QueueUrl",
-    "QueueArn",
-    "MappingUuid",
-    "AlarmName",
-    "EventBus",
-];
 
 /// A definition and what it needs.
 #[derive(Clone, Debug)]
@@ -48,24 +35,18 @@ pub enum Integration {
     SetAlarmState,
     /// `states:DescribeExecution`.
     DescribeExecution,
-    /// `states:StartExecution`.
-    StartExecution,
 }
 
 /// Every integration by the end of its `Resource`, after `arn:PARTITION:states:::`.
-const INTEGRATIONS: [(&str, Integration); 12] = [
+const INTEGRATIONS: [(&str, Integration); 8] = [
     ("lambda:invoke", Integration::InvokeFunction),
     ("dynamodb:getItem", Integration::GetItem),
-    ("aws-sdk:dynamodb:getItem", Integration::GetItem),
     ("dynamodb:updateItem", Integration::UpdateItem),
     ("aws-sdk:dynamodb:updateItem", Integration::UpdateItem),
     ("events:putEvents", Integration::PutEvents),
-    ("aws-sdk:eventbridge:putEvents", Integration::PutEvents),
     ("aws-sdk:cloudwatch:describeAlarms", Integration::DescribeAlarms),
     ("aws-sdk:cloudwatch:setAlarmState", Integration::SetAlarmState),
     ("aws-sdk:sfn:describeExecution", Integration::DescribeExecution),
-    ("states:startExecution", Integration::StartExecution),
-    ("aws-sdk:sfn:startExecution", Integration::StartExecution),
 ];
 
 impl Definition {
@@ -79,11 +60,11 @@ impl Definition {
             .filter(Value::is_object)
             .ok_or_else(|| SynthError::DefinitionNotJson { circuit: circuit.to_owned() })?;
         let placeholders = placeholders(&text);
-        if let Some(name) = placeholders.iter().find(|name| !PLACEHOLDERS.contains(&name.as_str())) {
+        if let Some(name) = placeholders.iter().find(|name| !placeholder::ALL.contains(&name.as_str())) {
             return Err(SynthError::UnknownPlaceholder {
                 circuit: circuit.to_owned(),
                 name: name.clone(),
-                known: PLACEHOLDERS.join(", "),
+                known: placeholder::ALL.join(", "),
             });
         }
         let mut integrations = BTreeSet::new();
@@ -166,7 +147,7 @@ mod tests {
             "${Topic}",
             &format!(
                 "the definition of circuit orders has the placeholder ${{Topic}}, which is none of {}",
-                PLACEHOLDERS.join(", ")
+                placeholder::ALL.join(", ")
             ),
         );
         let error = Definition::read("orders", "[]".to_owned()).unwrap_err();

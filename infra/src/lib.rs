@@ -9,7 +9,6 @@ pub mod definition;
 mod error;
 pub mod policy;
 pub mod resources;
-mod stub;
 mod synth;
 pub mod template;
 pub mod text;

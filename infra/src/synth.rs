@@ -14,7 +14,7 @@ use crate::constructs::example::example;
 use crate::constructs::shared::shared;
 use crate::definition::Definition;
 use crate::error::SynthError;
-use crate::template::{Scope, Template};
+use crate::template::{MAX_TEMPLATE_BYTES, Scope, Template};
 
 /// Description of every stack.
 const DESCRIPTION: &str = "Circuit breakers for Lambda functions fed by SQS";
@@ -83,7 +83,7 @@ pub fn synth(config: &BreakerConfig) -> Result<Assembly, SynthError> {
     let shared = shared(&mut template, &assets, config, &guarded.values().collect::<Vec<_>>())?;
     let mut definitions = BTreeMap::new();
     for (name, circuit) in &config.circuits {
-        let definition = Definition::read(name, crate::stub::definition(name, circuit))?;
+        let definition = Definition::read(name, workflow::definition::definition(name, circuit))?;
         let breaker = CircuitBreaker {
             name,
             circuit,
@@ -94,11 +94,16 @@ pub fn synth(config: &BreakerConfig) -> Result<Assembly, SynthError> {
         breaker.add_to(&mut template)?;
         definitions.insert(name.clone(), definition.text);
     }
-    Ok(Assembly {
+    let assembly = Assembly {
         template: template.finish(DESCRIPTION)?,
         definitions,
         assets: AssetManifest::new(&kinds(config)),
-    })
+    };
+    let count = assembly.template_json().len();
+    if count > MAX_TEMPLATE_BYTES {
+        return Err(SynthError::TooMany { what: "bytes of template", count, max: MAX_TEMPLATE_BYTES });
+    }
+    Ok(assembly)
 }
 
 fn guard(

@@ -14,6 +14,10 @@ pub const MAX_RESOURCES: usize = 500;
 /// Most outputs that a stack may have (CloudFormation quota).
 pub const MAX_OUTPUTS: usize = 200;
 
+/// Longest template that CloudFormation takes from S3, bytes. One that is given in the request may have 51,200, which
+/// the definition of a single circuit nearly fills.
+pub const MAX_TEMPLATE_BYTES: usize = 1_048_576;
+
 /// Place of a construct: its logical ids begin with it.
 ///
 /// ```

@@ -87,7 +87,7 @@ fn transform(rule: &Value, event: &Value) -> TripRequest {
 
 /// Checks what a rule makes of an event.
 fn check_rule(rule: &str, event: &Value, expected: &TripRequest) {
-    let template = &common::templates()["existing"];
+    let template = common::template("existing");
     assert_eq!(&transform(&template["Resources"][rule], event), expected);
 }
 
@@ -164,6 +164,14 @@ fn more_circuits_than_a_role_can_name_are_refused() {
         matches!(&error, SynthError::PolicyTooLong { role, .. } if role == "ProbeFunctionRole"),
         "{error}"
     );
+}
+
+#[test]
+fn a_template_beyond_the_limit_is_refused() {
+    let circuit = |n: u32| (format!("c{n}"), common::existing(&format!("queue-{n}"), &uuid(n)));
+    let config = BreakerConfig { circuits: (0..22).map(circuit).collect::<BTreeMap<_, _>>() };
+    let error = synth(&config).unwrap_err();
+    assert!(matches!(&error, SynthError::TooMany { what: "bytes of template", .. }), "{error}");
 }
 
 fn uuid(n: u32) -> String {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use workflow::config::CircuitConfig;
 use workflow::contract::{Trigger, TripRequest};
+use workflow::definition::placeholder;
 use workflow::events::{REQUEST_SOURCE, TRIP_REQUESTED};
 
 use super::Guarded;
@@ -151,16 +152,16 @@ impl CircuitBreaker<'_> {
     fn substitutions(&self, alarm: &Handle) -> BTreeMap<String, Text> {
         let supplied = |name: &String| {
             let value = match name.as_str() {
-                "CircuitTable" => self.shared.table.reference(),
-                "MappingFunction" => self.shared.mapping.arn(),
-                "ProbeFunction" => self.shared.probe.arn(),
-                "RejitterFunction" => self.shared.rejitter.arn(),
-                "ConsumerFunction" => self.guarded.function_arn.clone(),
-                "QueueUrl" => self.guarded.queue_url.clone(),
-                "QueueArn" => self.guarded.queue_arn.clone(),
-                "MappingUuid" => self.guarded.mapping_uuid.clone(),
-                "AlarmName" => alarm.reference(),
-                "EventBus" => EVENT_BUS.into(),
+                placeholder::CIRCUIT_TABLE => self.shared.table.reference(),
+                placeholder::MAPPING_FUNCTION => self.shared.mapping.arn(),
+                placeholder::PROBE_FUNCTION => self.shared.probe.arn(),
+                placeholder::REJITTER_FUNCTION => self.shared.rejitter.arn(),
+                placeholder::CONSUMER_FUNCTION => self.guarded.function_arn.clone(),
+                placeholder::QUEUE_URL => self.guarded.queue_url.clone(),
+                placeholder::QUEUE_ARN => self.guarded.queue_arn.clone(),
+                placeholder::MAPPING_UUID => self.guarded.mapping_uuid.clone(),
+                placeholder::ALARM_NAME => alarm.reference(),
+                placeholder::EVENT_BUS => EVENT_BUS.into(),
                 _ => return None,
             };
             Some((name.clone(), value))
@@ -186,7 +187,7 @@ impl CircuitBreaker<'_> {
             // Both support the alarm's ARN; a narrow scope of DescribeAlarms only hides composite alarms.
             Integration::DescribeAlarms => Some(one("ReadAlarm", "cloudwatch:DescribeAlarms", alarm.arn())),
             Integration::SetAlarmState => Some(one("ResetAlarm", "cloudwatch:SetAlarmState", alarm.arn())),
-            Integration::DescribeExecution | Integration::StartExecution => None,
+            Integration::DescribeExecution => None,
         };
         PolicyDocument::new(calls.iter().filter_map(statement).collect())
     }
@@ -195,9 +196,9 @@ impl CircuitBreaker<'_> {
     fn invoked(&self) -> Vec<Text> {
         let used = |name: &str| self.definition.placeholders.contains(name);
         let functions = [
-            ("MappingFunction", &self.shared.mapping),
-            ("ProbeFunction", &self.shared.probe),
-            ("RejitterFunction", &self.shared.rejitter),
+            (placeholder::MAPPING_FUNCTION, &self.shared.mapping),
+            (placeholder::PROBE_FUNCTION, &self.shared.probe),
+            (placeholder::REJITTER_FUNCTION, &self.shared.rejitter),
         ];
         let own = functions.iter().filter(|(name, _)| used(name)).map(|(_, function)| function.arn());
         let health_check = self.circuit.probe.health_check_function_arn.as_deref().map(Text::from);
@@ -316,11 +317,6 @@ fn own_permissions(calls: &BTreeSet<Integration>, machine: &Handle) -> PolicyDoc
                 "arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:${{{}.Name}}:*",
                 machine.logical_id()
             ))],
-        )),
-        Integration::StartExecution => Some(Statement::allow(
-            "HandOverToFreshExecution",
-            &["states:StartExecution"],
-            vec![machine.reference()],
         )),
         Integration::InvokeFunction
         | Integration::GetItem

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use workflow::circuit::item;
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::{ENV_CIRCUIT_TABLE, FunctionKind};
+use workflow::definition::{MAPPING_TIMEOUT_S, REJITTER_TIMEOUT_S, probe_timeout_s};
 
 use super::Guarded;
 use super::function::{FunctionSettings, function};
@@ -16,16 +17,6 @@ use crate::resources::dynamodb::{
 };
 use crate::template::{Attributes, Deletion, Handle, Scope, Template};
 use crate::text::Text;
-
-/// Timeout of `mapping`, seconds: a few calls to Lambda's control plane with their retries.
-const MAPPING_TIMEOUT_S: u32 = 60;
-
-/// Longest timeout that Lambda allows, seconds; `rejitter` uses it whole and hands over to its next invocation.
-const MAX_TIMEOUT_S: u32 = 900;
-
-/// What `probe` needs beside the long poll and the consumer's deadline, seconds: its other calls, and giving the
-/// message back when the consumer used up the deadline.
-const PROBE_MARGIN_S: u32 = 30;
 
 /// The shared resources.
 #[derive(Debug)]
@@ -60,8 +51,7 @@ pub fn shared(
             FunctionSettings { kind, description, timeout_s, variables, statements, retention_days };
         function(template, &Scope::root(), assets, settings)
     };
-    let probe_timeout_s =
-        circuits.iter().map(|circuit| probe_timeout_s(circuit)).max().unwrap_or(MAX_TIMEOUT_S);
+    let probe_timeout_s = circuits.iter().map(|circuit| probe_timeout_s(circuit)).max().unwrap_or(1);
     let mapping = add(
         FunctionKind::Mapping,
         "Disables, limits and restores event source mappings",
@@ -77,7 +67,7 @@ pub fn shared(
     let rejitter = add(
         FunctionKind::Rejitter,
         "Spreads the backlog before the circuit closes",
-        MAX_TIMEOUT_S,
+        REJITTER_TIMEOUT_S,
         queue_statements(&table, guarded),
     )?;
     template.output(
@@ -86,10 +76,6 @@ pub fn shared(
         &table.reference(),
     );
     Ok(Shared { table, mapping, probe, rejitter })
-}
-
-fn probe_timeout_s(circuit: &CircuitConfig) -> u32 {
-    (circuit.probe.long_poll_s + circuit.probe_deadline_s() + PROBE_MARGIN_S).min(MAX_TIMEOUT_S)
 }
 
 fn table(template: &mut Template, config: &BreakerConfig) -> Handle {

@@ -68,8 +68,8 @@ pub struct Environment {
 
 /// `AWS::Lambda::EventSourceMapping`. `Ref` yields the UUID.
 ///
-/// `Enabled` and `ScalingConfig` are left out on purpose: an update of the stack must not touch the switch that the
-/// breaker uses.
+/// `Enabled` and `ScalingConfig` are left out on purpose: they are the breaker's to change, so the template makes no
+/// statement about them that an update of the stack would bring back.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct EventSourceMapping {

@@ -49,7 +49,8 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
     let mut encrypted = example();
     encrypted.example.encrypted = true;
     encrypted.example.ledger = true;
-    let mut health = existing("orders", "14e0db71-5d35-4eb5-b481-8945cf9d1c2e");
+    let orders = existing("orders", "14e0db71-5d35-4eb5-b481-8945cf9d1c2e");
+    let mut health = orders.clone();
     health.probe.health_check_function_arn =
         Some("arn:aws:lambda:eu-west-1:123456789012:function:orders-health".to_owned());
     let mut fifo_existing = existing("orders.fifo", "14e0db71-5d35-4eb5-b481-8945cf9d1c2e");
@@ -66,20 +67,20 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
         ("partial-batch", BreakerConfig::single("example", partial)),
         ("fifo", BreakerConfig::single("example", fifo)),
         ("encrypted", BreakerConfig::single("example", encrypted)),
-        ("existing", BreakerConfig::single("orders", health)),
+        ("existing", BreakerConfig::single("orders", orders)),
+        ("health-check", BreakerConfig::single("orders", health)),
         ("existing-fifo", BreakerConfig::single("orders", fifo_existing)),
         ("mixed", BreakerConfig { circuits: mixed }),
         ("ten", ten_existing()),
     ])
 }
 
+/// The template of one variant.
+pub fn template(variant: &str) -> Value {
+    infra::synth(&variants()[variant]).unwrap_or_else(|error| panic!("{variant}: {error}")).template
+}
+
 /// The template of every variant.
 pub fn templates() -> BTreeMap<&'static str, Value> {
-    variants()
-        .into_iter()
-        .map(|(name, config)| {
-            let assembly = infra::synth(&config).unwrap_or_else(|error| panic!("{name}: {error}"));
-            (name, assembly.template)
-        })
-        .collect()
+    variants().into_keys().map(|variant| (variant, template(variant))).collect()
 }
