@@ -1,1 +1,17 @@
-//! infra
+//! The stack: constructs that become a CloudFormation template.
+//!
+//! [`synth`] is pure: it does no IO and reads no clock, and the same configuration gives the same bytes. Logical ids
+//! come from the path of a construct alone; no resource has a fixed physical name.
+
+pub mod assets;
+pub mod constructs;
+pub mod definition;
+mod error;
+pub mod policy;
+pub mod resources;
+mod synth;
+pub mod template;
+pub mod text;
+
+pub use crate::error::SynthError;
+pub use crate::synth::{Assembly, synth};

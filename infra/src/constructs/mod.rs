@@ -1,0 +1,47 @@
+//! Constructs: groups of resources that belong together.
+//!
+//! Segments of their paths are chosen so that none of those below a circuit is the end of another: two circuits can
+//! only get the same logical id when their own names do in PascalCase, and that is refused.
+
+pub mod breaker;
+pub mod example;
+pub mod function;
+pub mod shared;
+
+use workflow::config::ConsumerConfig;
+
+use crate::text::Text;
+
+/// What a circuit guards: a function, its queue and the mapping between them.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// ARN of the consumer.
+    pub function_arn: Text,
+    /// URL of its queue.
+    pub queue_url: Text,
+    /// ARN of its queue.
+    pub queue_arn: Text,
+    /// UUID of the mapping.
+    pub mapping_uuid: Text,
+    /// ARN of the mapping.
+    pub mapping_arn: Text,
+    /// ARN of the customer managed key that encrypts the queue, if one does.
+    pub kms_key_arn: Option<Text>,
+}
+
+impl Guarded {
+    /// A consumer that exists already; everything about it is a literal.
+    pub fn existing(consumer: &ConsumerConfig) -> Guarded {
+        // A mapping lives in its function's partition, Region and account: the first five parts of the ARN.
+        let place: Vec<&str> = consumer.function_arn.split(':').take(5).collect();
+        let mapping_arn = format!("{}:event-source-mapping:{}", place.join(":"), consumer.mapping_uuid);
+        Guarded {
+            function_arn: consumer.function_arn.as_str().into(),
+            queue_url: consumer.queue_url.as_str().into(),
+            queue_arn: consumer.queue_arn.as_str().into(),
+            mapping_uuid: consumer.mapping_uuid.as_str().into(),
+            mapping_arn: mapping_arn.into(),
+            kms_key_arn: consumer.kms_key_arn.as_deref().map(Text::from),
+        }
+    }
+}

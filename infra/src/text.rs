@@ -1,0 +1,60 @@
+//! Text in a template: a literal, or an intrinsic function that CloudFormation resolves.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A string property.
+///
+/// Only these forms occur in our templates, so whoever loads one needs to know no other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Text {
+    /// The text itself.
+    Literal(String),
+    /// `Ref`: a parameter's or pseudo parameter's value, or a resource's main identifier.
+    Ref(String),
+    /// `Fn::GetAtt`: an attribute of a resource.
+    GetAtt(String, &'static str),
+    /// `Fn::Sub` in its short form: `${Name}` and `${Resource.Attribute}` are filled in.
+    Sub(String),
+}
+
+impl Text {
+    /// A literal.
+    pub fn literal(text: impl Into<String>) -> Text {
+        Text::Literal(text.into())
+    }
+
+    /// A text with `${...}` in it.
+    pub fn sub(text: impl Into<String>) -> Text {
+        Text::Sub(text.into())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text::literal(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::Literal(text)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Text::Literal(text) => serializer.serialize_str(text),
+            Text::Ref(id) => function(serializer, "Ref", id),
+            Text::GetAtt(id, attribute) => function(serializer, "Fn::GetAtt", &[id, *attribute]),
+            Text::Sub(text) => function(serializer, "Fn::Sub", text),
+        }
+    }
+}
+
+/// `{"NAME": ARGUMENT}`.
+fn function<S: Serializer>(serializer: S, name: &str, argument: &impl Serialize) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(name, argument)?;
+    map.end()
+}
