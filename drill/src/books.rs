@@ -22,6 +22,7 @@ struct Fate {
 pub struct Books {
     fates: Vec<Fate>,
     copies_made: u64,
+    incomplete_copies: u64,
 }
 
 /// The sums.
@@ -43,6 +44,8 @@ pub struct Balance {
     pub still_queued: u64,
     /// Nowhere.
     pub lost: u64,
+    /// Copies that lack something that the original had.
+    pub incomplete_copies: u64,
 }
 
 impl Books {
@@ -57,9 +60,10 @@ impl Books {
         u32::try_from(self.fates.len()).expect("a drill sends fewer than four billion messages")
     }
 
-    /// The breaker sent a copy.
-    pub fn copied(&mut self, trace: u32) {
+    /// The breaker sent a copy; one that is not `complete` lacks something that the original had.
+    pub fn copied(&mut self, trace: u32, complete: bool) {
         self.copies_made += 1;
+        self.incomplete_copies += u64::from(!complete);
         let fate = self.fate(trace);
         fate.queued_count += 1;
         fate.last_receive = None;
@@ -113,8 +117,12 @@ impl Books {
 
     /// The sums.
     pub fn balance(&self) -> Balance {
-        let mut balance =
-            Balance { sent: self.fates.len() as u64, copies_made: self.copies_made, ..Balance::default() };
+        let mut balance = Balance {
+            sent: self.fates.len() as u64,
+            copies_made: self.copies_made,
+            incomplete_copies: self.incomplete_copies,
+            ..Balance::default()
+        };
         for fate in &self.fates {
             balance.dead_lettered += u64::from(fate.dead_count > 0);
             if fate.processed_count > 0 {

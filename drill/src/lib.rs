@@ -7,6 +7,9 @@ pub mod checkers;
 pub mod cloud;
 pub mod message;
 pub mod report;
+mod run;
 pub mod scenario;
 pub mod scribe;
 pub mod sim;
+
+pub use self::run::{CIRCUIT, Options, RunError, run};

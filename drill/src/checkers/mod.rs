@@ -37,6 +37,13 @@ pub struct MappingSettings {
     pub maximum_concurrency: Option<u32>,
 }
 
+impl MappingSettings {
+    /// What stands for a mapping that is not there.
+    pub fn unknown() -> MappingSettings {
+        MappingSettings { enabled: false, maximum_concurrency: None }
+    }
+}
+
 /// Something that checkers look at.
 #[derive(Debug)]
 pub enum Observation<'a> {

@@ -13,7 +13,10 @@ impl Checker for NothingLost {
 
     fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict {
         let balance = end.books.balance();
-        let detail = if balance.lost == 0 {
+        let held = balance.lost == 0 && balance.incomplete_copies == 0;
+        let detail = if balance.incomplete_copies > 0 {
+            format!("{} copies lack something that the original had", balance.incomplete_copies)
+        } else if held {
             format!(
                 "{} sent: {} processed, {} queued, {} dead-lettered, {} purged by the operator",
                 balance.sent, balance.processed, balance.still_queued, balance.dead_lettered, balance.purged
@@ -22,6 +25,6 @@ impl Checker for NothingLost {
             let numbers: Vec<String> = end.books.lost().take(5).map(|trace| format!("#{trace}")).collect();
             format!("{} of {} messages are nowhere: {} ...", balance.lost, balance.sent, numbers.join(", "))
         };
-        PromiseVerdict { name: "nothing_lost", held: balance.lost == 0, detail }
+        PromiseVerdict { name: "nothing_lost", held, detail }
     }
 }

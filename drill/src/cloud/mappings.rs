@@ -9,7 +9,7 @@ use super::cloudwatch::{Metrics, SeriesId, SeriesKey};
 use super::error::ServiceError;
 use super::functions::ConsumerOutcome;
 use super::knobs::Knobs;
-use super::queues::{QueueId, Queues, event_record};
+use super::queues::{QueueId, Queues};
 use super::sqs::{ReceiveRequest, ReceivedMessage};
 use super::world::{Cloud, CloudError, text, whole};
 use crate::checkers::{Actor, MappingSettings, Observation};
@@ -312,7 +312,7 @@ impl Cloud {
             let mapping = mappings.get_mut(uuid).expect("the caller has just seen it");
             mapping.in_use_count += 1;
             let records: Vec<Value> =
-                batch.iter().map(|message| event_record(message, &mapping.queue_arn, &self.region)).collect();
+                batch.iter().map(|message| message.to_lambda_record(&mapping.queue_arn)).collect();
             let traces: Vec<(String, u32)> =
                 batch.iter().map(|message| (message.message_id().to_string(), message.trace())).collect();
             (mapping.function_arn.clone(), mapping.queue, json!({ "Records": records }), traces)

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::cloudformation::{Kind, Stack};
 use super::error::ServiceError;
 use super::sqs::{DeleteOutcome, Queue, ReceiveRequest, ReceivedMessage, RemovedMessage, SendOutcome, SendRequest};
@@ -173,8 +171,15 @@ impl Cloud {
         }
     }
 
+    /// Brings the books up to date at the end of a drill.
+    pub fn settle_books(&self, id: QueueId) {
+        let now = self.now_ms();
+        self.queues.borrow_mut().get(id).advance(now);
+        self.book_expired(id);
+    }
+
     /// Books what the queue's retention removed.
-    pub(super) fn book_expired(&self, id: QueueId) {
+    fn book_expired(&self, id: QueueId) {
         let (expired, is_dead_letter) = {
             let mut queues = self.queues.borrow_mut();
             (queues.get(id).take_expired(), queues.slots[id.0].is_dead_letter)
@@ -234,43 +239,4 @@ pub(super) fn by_name(actor: Actor) -> &'static str {
         Actor::Rejitter => "re-jitter",
         Actor::Outsider => "operator",
     }
-}
-
-/// The event record that Lambda makes of a received message.
-pub(super) fn event_record(message: &ReceivedMessage, queue_arn: &str, region: &str) -> Value {
-    let attributes: serde_json::Map<String, Value> =
-        message.system_attributes().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let mut record = json!({
-        "messageId": message.message_id().to_string(),
-        "receiptHandle": message.receipt_handle,
-        "body": &**message.body(),
-        "attributes": attributes,
-        "messageAttributes": {},
-        "md5OfBody": message.md5_of_body(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": queue_arn,
-        "awsRegion": region,
-    });
-    if let Some(message_attributes) = message.message_attributes() {
-        let of_kind = |attribute: &super::sqs::MessageAttribute| {
-            let mut value = json!({ "stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type });
-            match &attribute.value {
-                super::sqs::AttributeValue::String(text) => value["stringValue"] = json!(text),
-                super::sqs::AttributeValue::Binary(bytes) => value["binaryValue"] = json!(encode(bytes)),
-            }
-            value
-        };
-        for (name, attribute) in message_attributes.iter() {
-            record["messageAttributes"][name] = of_kind(attribute);
-        }
-        if let Some(md5) = message.md5_of_message_attributes() {
-            record["md5OfMessageAttributes"] = json!(md5);
-        }
-    }
-    record
-}
-
-fn encode(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

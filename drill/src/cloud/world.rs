@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use workflow::circuit::item;
 
 use super::bus::Rules;
 use super::cloudformation::{Kind, LoadError, Resource, Stack};
@@ -202,6 +203,19 @@ impl World {
     /// Shows something to the checkers.
     pub fn observe(&self, observation: &Observation<'_>) {
         self.scribe.borrow_mut().observe(self.now(), observation);
+    }
+
+    /// A string attribute of a circuit's item.
+    pub fn circuit_attribute(&self, circuit: &str, name: &str) -> Option<String> {
+        let tables = self.tables.borrow();
+        let items = tables.values().flat_map(Table::items);
+        let own = items.into_iter().find(|item| item[item::CIRCUIT]["S"] == circuit)?;
+        own[name]["S"].as_str().map(str::to_owned)
+    }
+
+    /// Executions that have not ended.
+    pub fn running_executions(&self) -> usize {
+        self.machines.executions().values().filter(|execution| execution.status == "RUNNING").count()
     }
 
     /// Lets the caller look at what was noted.

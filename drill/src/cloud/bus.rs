@@ -1,0 +1,211 @@
+//! EventBridge and the alarms: what is put on the bus reaches the targets of the rules that match it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cloudformation::{Kind, Stack};
+use super::cloudwatch::{EVALUATION_INTERVAL_MS, StateChange, StateValue};
+use super::error::ServiceError;
+use super::eventbridge::{Bus, Rule, Target, put_events};
+use super::world::{Cloud, CloudError};
+use crate::checkers::Observation;
+use crate::report::Topic;
+use crate::sim::Time;
+
+/// The rules of the stack, and the events so far.
+pub struct Rules {
+    rules: Vec<Rule>,
+    event_count: Cell<u64>,
+    last_alarm_event: RefCell<Option<Value>>,
+}
+
+impl Rules {
+    /// The rules of `stack`.
+    ///
+    /// # Errors
+    /// A pattern, or a target, that is not modelled.
+    pub fn create(stack: &Stack) -> Result<Rules, CloudError> {
+        let mut rules = Vec::new();
+        for resource in stack.of_kind(Kind::Rule) {
+            let arn = resource.arn.as_deref().unwrap_or_default();
+            let rule = Rule::from_properties(&resource.name, arn, &resource.properties).map_err(|problems| {
+                let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                CloudError::resource(resource, all)
+            })?;
+            rules.push(rule);
+        }
+        Ok(Rules { rules, event_count: Cell::new(0), last_alarm_event: RefCell::default() })
+    }
+}
+
+/// What `SetAlarmState` asks for.
+pub(super) struct AlarmStateRequest<'a> {
+    pub name: &'a str,
+    pub value: &'a str,
+    pub reason: &'a str,
+}
+
+impl Cloud {
+    /// `PutEvents`.
+    ///
+    /// # Errors
+    /// When the request as a whole is refused.
+    pub fn put_events(&self, request: &Value) -> Result<Value, ServiceError> {
+        let bus = Bus { account: &self.account, region: &self.region };
+        let mut next_id = || self.next_event_id();
+        let outcome = put_events(request, &bus, self.now_ms() as i64, &mut next_id)?;
+        for (_, event) in &outcome.events {
+            self.observe(&Observation::Kept { place: "an event", value: event });
+            let name = event.get("detail-type").and_then(Value::as_str).unwrap_or_default();
+            self.observe(&Observation::Announced(name));
+            self.note(Topic::Event, format!("{name}{}", summary(event)));
+            self.publish(event.clone());
+        }
+        Ok(outcome.answer)
+    }
+
+    fn next_event_id(&self) -> String {
+        let number = self.rules.event_count.get() + 1;
+        self.rules.event_count.set(number);
+        format!("00000000-0000-4000-8000-{number:012}")
+    }
+
+    /// Brings an event to the targets of every rule that matches it, at least once.
+    fn publish(&self, event: Value) {
+        for (index, rule) in self.rules.rules.iter().enumerate() {
+            if !rule.matches(&event) {
+                continue;
+            }
+            for target in 0..rule.targets.len() {
+                self.deliver_event(index, target, event.clone());
+                if self.chance(self.knobs.duplicate_event_percent) {
+                    self.deliver_event(index, target, event.clone());
+                }
+            }
+        }
+    }
+
+    fn deliver_event(&self, rule: usize, target: usize, event: Value) {
+        let cloud = self.clone();
+        let when = self.now() + self.draw(&self.knobs.event_ms);
+        self.sim.at(when, move |_| {
+            let rule = &cloud.rules.rules[rule];
+            let target = &rule.targets[target];
+            if let Err(problem) = cloud.call_target(rule, target, &event) {
+                cloud.note(Topic::Event, format!("rule {} could not call its target: {problem}", rule.name));
+            }
+        });
+    }
+
+    fn call_target(&self, rule: &Rule, target: &Target, event: &Value) -> Result<(), String> {
+        let input = rule.input_for(target, event, self.now_ms() as i64).map_err(|error| error.to_string())?;
+        let input: Value = serde_json::from_str(&input).map_err(|error| format!("the input is not JSON: {error}"))?;
+        if !self.breaker_listens {
+            return Ok(());
+        }
+        let role_arn = target.role_arn.as_deref().ok_or("the target has no role")?;
+        let role = self.roles.get(role_arn).ok_or_else(|| format!("there is no role {role_arn}"))?;
+        let context = BTreeMap::from([
+            ("aws:SourceArn".to_owned(), rule.arn.clone()),
+            ("aws:SourceAccount".to_owned(), self.account.clone()),
+        ]);
+        if !role.can_be_assumed_by("events.amazonaws.com", &context) {
+            return Err(format!("EventBridge may not assume {role_arn}"));
+        }
+        self.allow(role_arn, "states:StartExecution", &target.arn).map_err(|error| error.to_string())?;
+        self.start_execution(&target.arn, input).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Lets the alarms be evaluated every minute.
+    pub(super) fn start_alarms(&self) {
+        let interval = EVALUATION_INTERVAL_MS;
+        let next = self.now_ms() / interval * interval + self.knobs.alarm_offset_ms;
+        let next = if next <= self.now_ms() { next + interval } else { next };
+        self.evaluate_alarms_at(Time::from_ms(next));
+    }
+
+    fn evaluate_alarms_at(&self, when: Time) {
+        let cloud = self.clone();
+        self.sim.at(when, move |_| {
+            let now = cloud.now_ms();
+            let changes: Vec<StateChange> = {
+                let metrics = cloud.metrics.borrow();
+                cloud.alarms.borrow_mut().iter_mut().filter_map(|alarm| alarm.evaluate(now, &metrics)).collect()
+            };
+            changes.into_iter().for_each(|change| cloud.alarm_changed(&change));
+            cloud.evaluate_alarms_at(when + Duration::from_millis(EVALUATION_INTERVAL_MS));
+        });
+    }
+
+    fn alarm_changed(&self, change: &StateChange) {
+        let (was, is) = (change.previous.value.name(), change.state.value.name());
+        self.note(Topic::Alarm, format!("{was} -> {is}"));
+        let event = change.to_event(&self.next_event_id());
+        if change.state.value == StateValue::Alarm {
+            *self.rules.last_alarm_event.borrow_mut() = Some(event.clone());
+        }
+        self.publish(event);
+    }
+
+    /// EventBridge delivers the alarm's last event again.
+    pub fn repeat_alarm_event(&self) {
+        let event = self.rules.last_alarm_event.borrow().clone();
+        if let Some(event) = event {
+            self.note(Topic::Drill, "the alarm's last event is delivered again");
+            self.publish(event);
+        }
+    }
+
+    /// `SetAlarmState`: holds until the next evaluation.
+    pub(super) fn set_alarm_state(&self, request: &AlarmStateRequest<'_>) {
+        let value = match request.value {
+            "ALARM" => StateValue::Alarm,
+            "INSUFFICIENT_DATA" => StateValue::InsufficientData,
+            _ => StateValue::Ok,
+        };
+        let now = self.now_ms();
+        let change = {
+            let mut alarms = self.alarms.borrow_mut();
+            let alarm = alarms.iter_mut().find(|alarm| alarm.name() == request.name);
+            alarm.and_then(|alarm| alarm.set_state(value, request.reason, None, now))
+        };
+        if let Some(change) = change {
+            self.alarm_changed(&change);
+        }
+    }
+
+    /// A `Trip Requested` event, as anyone's automation puts it on the bus.
+    pub fn request_trip(&self, circuit: &str, reason: &str) {
+        let detail = json!({ "circuit": circuit, "reason": reason });
+        let request = json!({ "Entries": [{
+            "Source": workflow::events::REQUEST_SOURCE,
+            "DetailType": workflow::events::TRIP_REQUESTED,
+            "Detail": detail.to_string(),
+        }] });
+        if let Err(error) = self.put_events(&request) {
+            self.note(Topic::Drill, format!("the event was refused: {error}"));
+        }
+    }
+}
+
+/// What of an event's detail is worth a line of the timeline.
+fn summary(event: &Value) -> String {
+    let detail = |field: &str| event.pointer(&format!("/detail/{field}"));
+    let mut parts = Vec::new();
+    for field in ["close_reason", "error", "state", "failed_probe_count", "reason"] {
+        match detail(field) {
+            Some(Value::String(text)) if !text.is_empty() => parts.push(format!("{field}={text}")),
+            Some(Value::Number(number)) => parts.push(format!("{field}={number}")),
+            Some(_) | None => {}
+        }
+    }
+    let suspects = detail("suspect_message_ids").and_then(Value::as_array).filter(|ids| !ids.is_empty());
+    if let Some(ids) = suspects {
+        parts.push(format!("suspects={}", ids.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")));
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}

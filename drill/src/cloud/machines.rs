@@ -1,0 +1,436 @@
+//! Step Functions: executions of the stack's state machines, their task tokens, and the services that they call.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use workflow::circuit::{CircuitState, item};
+use workflow::contract::FunctionKind;
+
+use super::bus::AlarmStateRequest;
+use super::cloudformation::{Kind, Stack};
+use super::dynamodb::ItemError;
+use super::error::ServiceError;
+use super::world::{Cloud, CloudError, text};
+use crate::asl::{ExecutionInfo, HistoryEvent, Host, Machine, Outcome, Signal, TaskCall, TaskFailure, execute};
+use crate::checkers::Observation;
+use crate::report::Topic;
+use crate::sim::{Notify, TaskId};
+
+/// The state machines and their executions.
+pub struct Machines {
+    machines: BTreeMap<String, Rc<Slot>>,
+    executions: RefCell<BTreeMap<String, Execution>>,
+    tokens: RefCell<BTreeMap<String, Rc<Token>>>,
+    started_count: Cell<u64>,
+}
+
+struct Slot {
+    name: String,
+    arn: String,
+    role_arn: String,
+    machine: Machine,
+}
+
+/// An execution.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: &'static str,
+    /// Events in its history so far.
+    pub history_count: u64,
+    task: Option<TaskId>,
+}
+
+#[derive(Default)]
+struct Token {
+    signals: RefCell<VecDeque<Signal>>,
+    arrived: Notify,
+}
+
+impl Machines {
+    /// The state machines of `stack`.
+    ///
+    /// # Errors
+    /// A definition that the interpreter refuses.
+    pub fn create(stack: &Stack) -> Result<Machines, CloudError> {
+        let mut machines = BTreeMap::new();
+        for resource in stack.of_kind(Kind::StateMachine) {
+            let arn = resource.arn.clone().unwrap_or_default();
+            let definition = text(&resource.properties, "DefinitionString").unwrap_or_default();
+            let machine =
+                Machine::parse(definition).map_err(|findings| CloudError::resource(resource, findings))?;
+            let role_arn = text(&resource.properties, "RoleArn").unwrap_or_default().to_owned();
+            let slot = Slot { name: resource.name.clone(), arn: arn.clone(), role_arn, machine };
+            machines.insert(arn, Rc::new(slot));
+        }
+        Ok(Machines {
+            machines,
+            executions: RefCell::default(),
+            tokens: RefCell::default(),
+            started_count: Cell::new(0),
+        })
+    }
+
+    /// The executions so far, by ARN.
+    pub fn executions(&self) -> BTreeMap<String, Execution> {
+        self.executions.borrow().clone()
+    }
+}
+
+impl Cloud {
+    /// `StartExecution`.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`.
+    pub fn start_execution(&self, machine_arn: &str, input: Value) -> Result<String, ServiceError> {
+        let missing = || ServiceError::new(400, "StateMachineDoesNotExist", format!("there is no {machine_arn}"));
+        let slot = self.machines.machines.get(machine_arn).cloned().ok_or_else(missing)?;
+        let number = self.machines.started_count.get() + 1;
+        self.machines.started_count.set(number);
+        let name = format!("trip-{number}");
+        let arn = format!("{}:{name}", slot.arn.replacen(":stateMachine:", ":execution:", 1));
+        let info = ExecutionInfo {
+            arn: arn.clone(),
+            name: name.clone(),
+            role_arn: slot.role_arn.clone(),
+            state_machine_arn: slot.arn.clone(),
+            state_machine_name: slot.name.clone(),
+        };
+        self.observe(&Observation::Kept { place: "an execution's input", value: &input });
+        let why = input.get("trigger").and_then(Value::as_str).unwrap_or("?").to_owned();
+        self.note(Topic::Workflow, format!("{name} started by {why}"));
+        let execution = Execution { status: "RUNNING", history_count: 0, task: None };
+        self.machines.executions.borrow_mut().insert(arn.clone(), execution);
+        let (cloud, own_arn) = (self.clone(), arn.clone());
+        let task = self.sim.spawn(async move {
+            let host = ExecutionHost { cloud: cloud.clone(), slot: Rc::clone(&slot) };
+            let outcome = execute(&cloud.sim, &host, &slot.machine, info, input).await;
+            cloud.end_execution(&own_arn, &name, &outcome);
+        });
+        if let Some(execution) = self.machines.executions.borrow_mut().get_mut(&arn) {
+            execution.task = Some(task);
+        }
+        Ok(arn)
+    }
+
+    fn end_execution(&self, arn: &str, name: &str, outcome: &Outcome) {
+        let (status, text) = match outcome {
+            Outcome::Succeeded(output) => {
+                self.observe(&Observation::Kept { place: "an execution's output", value: output });
+                let what = output.get("outcome").and_then(Value::as_str).unwrap_or("done");
+                ("SUCCEEDED", format!("{name} ended: {what}"))
+            }
+            Outcome::Failed { error, cause } => {
+                let (error, cause) = (error.as_deref().unwrap_or("?"), cause.as_deref().unwrap_or(""));
+                self.observe(&Observation::Kept { place: "an execution's cause", value: &json!(cause) });
+                ("FAILED", format!("{name} FAILED with {error}: {cause}"))
+            }
+            Outcome::TimedOut => ("TIMED_OUT", format!("{name} TIMED OUT")),
+        };
+        if let Some(execution) = self.machines.executions.borrow_mut().get_mut(arn) {
+            execution.status = status;
+        }
+        self.note(Topic::Workflow, text);
+    }
+
+    /// `SendTaskSuccess`.
+    ///
+    /// # Errors
+    /// `TaskTimedOut` when nobody waits for the token any more.
+    pub fn send_task_success(&self, token: &str, output: Value) -> Result<(), ServiceError> {
+        let gone = || ServiceError::new(400, "TaskTimedOut", "the task is no longer waiting");
+        let token = self.machines.tokens.borrow().get(token).cloned().ok_or_else(gone)?;
+        token.signals.borrow_mut().push_back(Signal::Completed(Ok(output)));
+        token.arrived.notify_all();
+        Ok(())
+    }
+}
+
+/// The world as one execution sees it.
+struct ExecutionHost {
+    cloud: Cloud,
+    slot: Rc<Slot>,
+}
+
+impl Host for ExecutionHost {
+    async fn task(&self, call: TaskCall) -> Result<Value, TaskFailure> {
+        if let Some(token) = &call.token {
+            self.cloud.machines.tokens.borrow_mut().entry(token.clone()).or_default();
+        }
+        self.cloud.observe(&Observation::Kept { place: "a task's arguments", value: &call.arguments });
+        let result = self.perform(&call).await;
+        match &result {
+            Ok(value) => self.cloud.observe(&Observation::Kept { place: "a task's result", value }),
+            Err(failure) => {
+                let value = json!({ "error": failure.error, "cause": failure.cause });
+                self.cloud.observe(&Observation::Kept { place: "a task's error", value: &value });
+            }
+        }
+        result
+    }
+
+    async fn signal(&self, token: &str) -> Signal {
+        let token = self.cloud.machines.tokens.borrow_mut().entry(token.to_owned()).or_default().clone();
+        loop {
+            let next = token.arrived.notified();
+            if let Some(signal) = token.signals.borrow_mut().pop_front() {
+                return signal;
+            }
+            next.await;
+        }
+    }
+
+    fn release(&self, token: &str) {
+        self.cloud.machines.tokens.borrow_mut().remove(token);
+    }
+
+    fn history(&self, event: &HistoryEvent) {
+        let name = event.kind.as_str();
+        self.cloud.with_scribe(|scribe| scribe.fold(event.at, "history", name));
+    }
+}
+
+/// What a task's resource calls: service and action.
+enum Call {
+    Invoke,
+    UpdateItem { prefix: &'static str },
+    GetItem { prefix: &'static str },
+    PutEvents,
+    DescribeExecution,
+    DescribeAlarms,
+    SetAlarmState,
+}
+
+fn call_of(resource: &str) -> Option<Call> {
+    Some(match resource.trim_end_matches(".waitForTaskToken") {
+        "arn:aws:states:::lambda:invoke" => Call::Invoke,
+        "arn:aws:states:::dynamodb:updateItem" => Call::UpdateItem { prefix: "DynamoDB" },
+        "arn:aws:states:::aws-sdk:dynamodb:updateItem" => Call::UpdateItem { prefix: "DynamoDb" },
+        "arn:aws:states:::dynamodb:getItem" => Call::GetItem { prefix: "DynamoDB" },
+        "arn:aws:states:::aws-sdk:dynamodb:getItem" => Call::GetItem { prefix: "DynamoDb" },
+        "arn:aws:states:::events:putEvents" => Call::PutEvents,
+        "arn:aws:states:::aws-sdk:sfn:describeExecution" => Call::DescribeExecution,
+        "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms" => Call::DescribeAlarms,
+        "arn:aws:states:::aws-sdk:cloudwatch:setAlarmState" => Call::SetAlarmState,
+        _ => return None,
+    })
+}
+
+fn failure(prefix: &str, error: &ServiceError) -> TaskFailure {
+    TaskFailure::new(format!("{prefix}.{}", error.code), error.message.clone())
+}
+
+impl ExecutionHost {
+    async fn perform(&self, call: &TaskCall) -> Result<Value, TaskFailure> {
+        self.cloud.latency().await;
+        let arguments = &call.arguments;
+        match call_of(&call.resource) {
+            Some(Call::Invoke) => self.invoke(arguments).await,
+            Some(Call::UpdateItem { prefix }) => self.update_item(prefix, arguments),
+            Some(Call::GetItem { prefix }) => self.get_item(prefix, arguments),
+            Some(Call::PutEvents) => self.put_events(arguments),
+            Some(Call::DescribeExecution) => self.describe_execution(arguments),
+            Some(Call::DescribeAlarms) => self.describe_alarms(arguments),
+            Some(Call::SetAlarmState) => self.set_alarm_state(arguments),
+            None => Err(TaskFailure::new(
+                "States.Runtime",
+                format!("the model knows no resource {}; it knows what the breaker's workflow calls", call.resource),
+            )),
+        }
+    }
+
+    fn allow(&self, prefix: &str, action: &str, resource: &str) -> Result<(), TaskFailure> {
+        self.cloud.allow(&self.slot.role_arn, action, resource).map_err(|error| failure(prefix, &error))
+    }
+
+    async fn invoke(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let arn = text(arguments, "FunctionName").unwrap_or_default();
+        self.allow("Lambda", "lambda:InvokeFunction", arn)?;
+        let payload = arguments.get("Payload").cloned().unwrap_or_else(|| json!({}));
+        let kind = self.cloud.functions.borrow().get(arn).map(|function| function.kind);
+        let answer = self.cloud.run_function(arn, payload).await;
+        if let Some(kind) = kind {
+            self.note_answer(kind, &answer);
+        }
+        match answer {
+            Ok(answer) => Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": answer, "StatusCode": 200 })),
+            Err((error, message)) => {
+                let cause = json!({ "errorMessage": message, "errorType": error });
+                Err(TaskFailure::new(error, cause.to_string()))
+            }
+        }
+    }
+
+    /// What an operator would want to see of a function's answer.
+    fn note_answer(&self, kind: FunctionKind, answer: &Result<Value, (String, String)>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err((error, _)) => {
+                self.cloud.note(Topic::Workflow, format!("{} function: {error}", kind.name()));
+                return;
+            }
+        };
+        let of = |field: &str| answer.get(field).map(plain).unwrap_or_default();
+        match kind {
+            FunctionKind::Probe => {
+                let verdict = of("verdict");
+                let detail = match verdict.as_str() {
+                    "unhealthy" => format!(": {}", of("error")),
+                    "none_visible" => format!(": {} in flight, {} delayed", of("in_flight_count"), of("delayed_count")),
+                    "overruled" => format!(": the mapping is {}", of("state")),
+                    _ => String::new(),
+                };
+                self.cloud.note(Topic::Probe, format!("{verdict}{detail}"));
+            }
+            FunctionKind::Rejitter => {
+                let progress = |field: &str| {
+                    answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
+                };
+                let spread_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
+                let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
+                self.cloud.note(
+                    Topic::Rejitter,
+                    format!(
+                        "{} messages spread over {spread_s} s by {strategy}, {} copied at their last receive",
+                        progress("moved_count"),
+                        progress("copied_count"),
+                    ),
+                );
+            }
+            FunctionKind::Mapping | FunctionKind::Consumer => {}
+        }
+    }
+
+    fn update_item(&self, prefix: &str, arguments: &Value) -> Result<Value, TaskFailure> {
+        let name = text(arguments, "TableName").unwrap_or_default();
+        let (before, result, after) = {
+            let mut tables = self.cloud.tables.borrow_mut();
+            let Some(table) = tables.get_mut(name) else { return Err(no_table(prefix, name)) };
+            self.allow(prefix, "dynamodb:UpdateItem", table.arn())?;
+            let before = table.items().next();
+            let result = table.update_item(arguments);
+            (before, result, table.items().next())
+        };
+        let answer = result.map_err(|error| item_failure(prefix, error))?;
+        if let Some(after) = after {
+            self.note_item(before.as_ref(), &after);
+        }
+        Ok(answer)
+    }
+
+    /// What changed in the circuit's item.
+    fn note_item(&self, before: Option<&Value>, after: &Value) {
+        self.cloud.observe(&Observation::Kept { place: "the circuit's item", value: after });
+        let state_of = |item: Option<&Value>| {
+            let name = item.and_then(|item| attribute(item, item::STATE));
+            name.unwrap_or_else(|| CircuitState::Closed.name().to_owned())
+        };
+        let (was, is) = (state_of(before), state_of(Some(after)));
+        let epoch_of = |item: Option<&Value>| item.and_then(|item| attribute(item, item::EPOCH));
+        let claimed = epoch_of(before) != epoch_of(Some(after));
+        if was != is || claimed {
+            let epoch = epoch_of(Some(after)).unwrap_or_default();
+            let reason = attribute(after, item::CLOSE_REASON).filter(|_| is == CircuitState::Closed.name());
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            self.cloud.note(Topic::Circuit, format!("{was} -> {is} (epoch {epoch}){reason}"));
+            self.cloud.observe(&Observation::Circuit(&is));
+        }
+        if claimed && was == CircuitState::Closed.name() {
+            let now = self.cloud.now();
+            self.cloud.with_scribe(|scribe| {
+                scribe.counts.trips += 1;
+                scribe.milestones.claimed.get_or_insert(now);
+            });
+        }
+        let until_of = |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
+        if let Some(until) = until_of(after).filter(|until| before.and_then(until_of) != Some(*until)) {
+            let wait_s = until.saturating_sub(self.cloud.now_ms()).div_ceil(1000);
+            let failed = attribute(after, item::FAILED_PROBES).unwrap_or_default();
+            self.cloud.note(Topic::Wait, format!("{wait_s} s until the next probe ({failed} failed so far)"));
+        }
+    }
+
+    fn get_item(&self, prefix: &str, arguments: &Value) -> Result<Value, TaskFailure> {
+        let name = text(arguments, "TableName").unwrap_or_default();
+        let tables = self.cloud.tables.borrow();
+        let Some(table) = tables.get(name) else { return Err(no_table(prefix, name)) };
+        self.allow(prefix, "dynamodb:GetItem", table.arn())?;
+        table.get_item(arguments).map_err(|error| item_failure(prefix, error))
+    }
+
+    fn put_events(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let bus = format!("arn:aws:events:{}:{}:event-bus/default", self.cloud.region, self.cloud.account);
+        self.allow("EventBridge", "events:PutEvents", &bus)?;
+        // The optimised integration takes `Detail` as an object, the API as text.
+        let mut request = arguments.clone();
+        for entry in request.get_mut("Entries").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(detail) = entry.get("Detail").filter(|detail| detail.is_object()) {
+                entry["Detail"] = json!(detail.to_string());
+            }
+        }
+        let answer = self.cloud.put_events(&request).map_err(|error| failure("EventBridge", &error))?;
+        if answer.get("FailedEntryCount").and_then(Value::as_u64).unwrap_or_default() > 0 {
+            return Err(TaskFailure::new("EventBridge.FailedEntry", answer.to_string()));
+        }
+        Ok(answer)
+    }
+
+    fn describe_execution(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let arn = text(arguments, "ExecutionArn").unwrap_or_default();
+        self.allow("Sfn", "states:DescribeExecution", arn)?;
+        let executions = self.cloud.machines.executions.borrow();
+        match executions.get(arn) {
+            Some(execution) => Ok(json!({ "ExecutionArn": arn, "Status": execution.status })),
+            None => Err(TaskFailure::new("Sfn.ExecutionDoesNotExistException", format!("there is no {arn}"))),
+        }
+    }
+
+    fn describe_alarms(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let names = arguments.get("AlarmNames").and_then(Value::as_array);
+        let mut found = Vec::new();
+        for name in names.into_iter().flatten().filter_map(Value::as_str) {
+            let alarms = self.cloud.alarms.borrow();
+            for alarm in alarms.iter().filter(|alarm| alarm.name() == name) {
+                self.allow("CloudWatch", "cloudwatch:DescribeAlarms", alarm.arn())?;
+                found.push(json!({ "AlarmName": name, "StateValue": alarm.state().value.name() }));
+            }
+        }
+        Ok(json!({ "MetricAlarms": found, "CompositeAlarms": [] }))
+    }
+
+    fn set_alarm_state(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let name = text(arguments, "AlarmName").unwrap_or_default();
+        let arn = self.cloud.alarms.borrow().iter().find(|alarm| alarm.name() == name).map(|alarm| alarm.arn().to_owned());
+        let Some(arn) = arn else {
+            return Err(TaskFailure::new("CloudWatch.ResourceNotFoundException", format!("there is no alarm {name}")));
+        };
+        self.allow("CloudWatch", "cloudwatch:SetAlarmState", &arn)?;
+        self.cloud.set_alarm_state(&AlarmStateRequest {
+            name,
+            value: text(arguments, "StateValue").unwrap_or_default(),
+            reason: text(arguments, "StateReason").unwrap_or_default(),
+        });
+        Ok(json!({}))
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A string or number attribute of an item.
+fn attribute(item: &Value, name: &str) -> Option<String> {
+    let value = item.get(name)?;
+    value.get("S").or_else(|| value.get("N")).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn no_table(prefix: &str, name: &str) -> TaskFailure {
+    TaskFailure::new(format!("{prefix}.ResourceNotFoundException"), format!("there is no table {name}"))
+}
+
+fn item_failure(prefix: &str, error: ItemError) -> TaskFailure {
+    failure(prefix, &error.error)
+}

@@ -1,0 +1,337 @@
+//! Runs a scenario: the synthesized stack on the modelled cloud, a producer, what happens to the dependency, and the
+//! verdict.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use thiserror::Error;
+use workflow::circuit::{CircuitState, item};
+use workflow::config::{BreakerConfig, CircuitConfig};
+
+use crate::books::Balance;
+use crate::checkers::{Actor, FinalState};
+use crate::cloud::cloudformation::{Environment, Kind, Stack};
+use crate::cloud::mappings::Update;
+use crate::cloud::queues::QueueId;
+use crate::cloud::sqs::ReceiveRequest;
+use crate::cloud::{Cloud, CloudError};
+use crate::message::Template;
+use crate::report::{Observer, Report, Topic};
+use crate::scenario::{Action, Scenario, Traffic};
+use crate::sim::{SIM_START, Sim, Time};
+
+/// Name of the circuit in every drill.
+pub const CIRCUIT: &str = "example";
+
+/// Slices in which a drill is run, so that progress can be told in between.
+const SLICES: u32 = 400;
+
+/// How often a drill is looked at for having come to rest.
+const REST_CHECK: Duration = Duration::from_secs(10);
+
+/// How to run a scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// Whether the same outage is also run with no breaker.
+    pub baseline: bool,
+    /// Settings to try instead of the scenario's own; its example queue and consumer stay.
+    pub circuit: Option<CircuitConfig>,
+}
+
+impl Options {
+    /// A run with this seed, and the baseline beside it.
+    pub fn seeded(seed: u64) -> Options {
+        Options { seed, baseline: true, circuit: None }
+    }
+}
+
+/// A drill could not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The configuration cannot be synthesized.
+    #[error("the stack cannot be synthesized")]
+    Synth(#[source] infra::SynthError),
+    /// The template asks for what the model does not have.
+    #[error("the stack cannot be modelled")]
+    Cloud(#[source] CloudError),
+    /// The stack lacks something that a drill needs.
+    #[error("the stack has no {0}")]
+    Missing(&'static str),
+}
+
+/// Runs `scenario`, and says what happens to `observer` as it happens.
+///
+/// # Errors
+/// [`RunError`] when the drill could not begin; a promise that is broken is no error but part of the report.
+pub fn run(scenario: &Scenario, options: Options, observer: &mut dyn Observer) -> Result<Report, RunError> {
+    let without = match options.baseline {
+        true => Some(Drill::begin(scenario, &options, false)?.finish(&mut ())),
+        false => None,
+    };
+    let mut report = Drill::begin(scenario, &options, true)?.finish(observer);
+    if let Some(without) = without {
+        report.wasted_invocations_without_breaker = without.wasted_invocations;
+        report.dead_lettered_without_breaker = without.dead_lettered;
+    }
+    Ok(report)
+}
+
+/// A drill in progress.
+struct Drill {
+    scenario: Scenario,
+    seed: u64,
+    sim: Sim,
+    cloud: Cloud,
+    queue: QueueId,
+    mapping_uuid: String,
+    with_breaker: bool,
+    producers: Rc<RefCell<usize>>,
+}
+
+impl Drill {
+    fn begin(scenario: &Scenario, options: &Options, with_breaker: bool) -> Result<Drill, RunError> {
+        let mut circuit = scenario.circuit.clone();
+        if let Some(settings) = &options.circuit {
+            let example = circuit.example.clone();
+            circuit = CircuitConfig { consumer: None, example, ..settings.clone() };
+        }
+        let assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
+        let sim = Sim::new(options.seed);
+        let stack = load(&assembly)?;
+        let cloud = Cloud::create(&stack, &sim, scenario.knobs.clone(), with_breaker).map_err(RunError::Cloud)?;
+        let mapping = stack.of_kind(Kind::EventSourceMapping).next().ok_or(RunError::Missing("mapping"))?;
+        let source = mapping.properties.get("EventSourceArn").and_then(serde_json::Value::as_str);
+        let url = stack
+            .of_kind(Kind::Queue)
+            .find(|queue| queue.arn.as_deref() == source)
+            .map(|queue| queue.physical_id.clone())
+            .ok_or(RunError::Missing("queue that feeds the mapping"))?;
+        let queue = cloud.queue_by_url(&url).map_err(|_| RunError::Missing("queue"))?;
+        let mapping_uuid = mapping.physical_id.clone();
+        let drill = Drill {
+            scenario: scenario.clone(),
+            seed: options.seed,
+            sim,
+            cloud,
+            queue,
+            mapping_uuid,
+            with_breaker,
+            producers: Rc::default(),
+        };
+        drill.plan();
+        Ok(drill)
+    }
+
+    /// Schedules the producer, the dependency's behaviour and everything else that happens.
+    fn plan(&self) {
+        for traffic in &self.scenario.traffic {
+            self.produce(traffic);
+        }
+        for (after, dependency) in self.scenario.dependency.clone() {
+            let cloud = self.cloud.clone();
+            self.sim.at(SIM_START + after, move |_| cloud.set_dependency(dependency));
+        }
+        for (after, action) in self.scenario.actions.clone() {
+            let (cloud, queue, uuid) = (self.cloud.clone(), self.queue, self.mapping_uuid.clone());
+            self.sim.at(SIM_START + after, move |_| act(&cloud, queue, &uuid, action));
+        }
+    }
+
+    /// Sends messages at a steady rate.
+    fn produce(&self, traffic: &Traffic) {
+        let (cloud, queue, sim) = (self.cloud.clone(), self.queue, self.sim.clone());
+        let (traffic, fifo) = (traffic.clone(), self.scenario.circuit.example.fifo);
+        let producers = Rc::clone(&self.producers);
+        *producers.borrow_mut() += 1;
+        self.sim.spawn(async move {
+            let template = Template::default();
+            let mut sent: u64 = 0;
+            loop {
+                let due = traffic.from + Duration::from_secs_f64(sent as f64 / traffic.rate_per_s);
+                if due >= traffic.until {
+                    break;
+                }
+                sim.sleep_until(SIM_START + due).await;
+                let number = cloud.with_scribe(|scribe| scribe.books.sent());
+                let request = template.message(number, traffic.kind, fifo);
+                cloud.send(queue, request).expect("the drill's own messages are well formed");
+                sent += 1;
+            }
+            *producers.borrow_mut() -= 1;
+        });
+    }
+
+    /// Runs to the end and draws the balance.
+    fn finish(self, observer: &mut dyn Observer) -> Report {
+        let end = SIM_START + self.scenario.length;
+        let slice = self.scenario.length / SLICES;
+        for number in 1..=SLICES {
+            self.sim.run_until(SIM_START + slice * number);
+            self.tell(observer, end);
+        }
+        self.sim.run_until(end);
+        let limit = end + self.scenario.settle_limit;
+        while self.sim.now() < limit && !self.missing().is_empty() {
+            self.sim.run_until((self.sim.now() + REST_CHECK).min(limit));
+            self.tell(observer, end);
+        }
+        self.cloud.settle_books(self.queue);
+        self.tell(observer, end);
+        let report = self.report();
+        self.sim.clear();
+        report
+    }
+
+    fn tell(&self, observer: &mut dyn Observer, end: Time) {
+        for entry in self.cloud.with_scribe(crate::scribe::Scribe::take_entries) {
+            observer.entry(&entry);
+        }
+        observer.progress(SIM_START, self.sim.now(), end.max(self.sim.now()));
+    }
+
+    /// What is missing for the drill to have come to its end.
+    fn missing(&self) -> Vec<String> {
+        let ending = &self.scenario.ending;
+        let mut missing = Vec::new();
+        let (visible, in_flight, delayed) = self.cloud.queue_counts(self.queue);
+        let empty = visible + in_flight + delayed == 0;
+        if ending.drained && !empty {
+            missing.push(format!("the queue holds {visible} visible, {in_flight} in flight, {delayed} delayed"));
+        }
+        if *self.producers.borrow() > 0 {
+            missing.push("messages are still being sent".to_owned());
+        }
+        if !self.with_breaker {
+            return missing;
+        }
+        let circuit = self.cloud.circuit_state(CIRCUIT);
+        if circuit != ending.circuit {
+            missing.push(format!("the circuit is {circuit}, not {}", ending.circuit));
+        }
+        let mapping = self.mapping_state();
+        if mapping != ending.mapping {
+            missing.push(format!("the mapping is {mapping}, not {}", ending.mapping));
+        }
+        if self.cloud.running_executions() > 0 && circuit == CircuitState::Closed.name() {
+            missing.push("an execution of the workflow still runs".to_owned());
+        }
+        let trips = self.cloud.with_scribe(|scribe| scribe.counts.trips);
+        if !ending.trips.contains(&trips) {
+            missing.push(format!("the circuit opened {trips} times, not {:?}", ending.trips));
+        }
+        let dead = self.cloud.with_scribe(|scribe| scribe.books.balance().dead_lettered);
+        if !ending.dead_lettered.contains(&dead) {
+            missing.push(format!("{dead} messages were dead-lettered, not {:?}", ending.dead_lettered));
+        }
+        missing
+    }
+
+    fn mapping_state(&self) -> String {
+        let state = self.cloud.describe_mapping(&self.mapping_uuid, |mapping| mapping.state.to_owned());
+        state.unwrap_or_else(|error| error.to_string())
+    }
+
+    fn report(&self) -> Report {
+        let missing = self.missing();
+        let circuit = self.cloud.circuit_state(CIRCUIT);
+        let settings = self.cloud.describe_mapping(&self.mapping_uuid, crate::cloud::mappings::Mapping::settings);
+        let mapping_state = self.mapping_state();
+        self.cloud.with_scribe(|scribe| {
+            let balance: Balance = scribe.books.balance();
+            let end = FinalState {
+                books: &scribe.books,
+                mapping: settings.unwrap_or_else(|_| crate::checkers::MappingSettings::unknown()),
+                circuit: circuit.clone(),
+            };
+            let promises = scribe.checkers().iter().map(|checker| checker.verdict(&end)).collect();
+            let milestones = scribe.milestones;
+            let between = |from: Option<Time>, to: Option<Time>| {
+                Some(to?.since(from?).as_secs_f64()).filter(|_| to >= from)
+            };
+            Report {
+                scenario: self.scenario.name.to_owned(),
+                seed: self.seed,
+                simulated_s: self.sim.now().since(SIM_START).as_secs_f64(),
+                wall_s: 0.0,
+                sent: balance.sent,
+                processed: balance.processed,
+                reprocessed: balance.reprocessed,
+                copies_made: balance.copies_made,
+                dead_lettered: balance.dead_lettered,
+                lost: balance.lost,
+                purged: balance.purged,
+                still_queued: balance.still_queued,
+                wasted_invocations: scribe.counts.wasted_invocations,
+                wasted_invocations_without_breaker: 0,
+                dead_lettered_without_breaker: 0,
+                detect_s: between(milestones.first_failure, milestones.claimed),
+                recover_s: between(milestones.recovered, milestones.first_delivery),
+                mapping_state,
+                breaker_state: circuit.clone(),
+                trips: scribe.counts.trips,
+                probes: scribe.counts.probes,
+                converged: missing.is_empty(),
+                not_converged: missing,
+                promises,
+                trace_hash: scribe.trace_hash(),
+            }
+        })
+    }
+}
+
+fn load(assembly: &infra::Assembly) -> Result<Stack, RunError> {
+    let environment = Environment {
+        account: "123456789012".to_owned(),
+        region: "eu-west-1".to_owned(),
+        stack_name: "drill".to_owned(),
+        partition: "aws".to_owned(),
+    };
+    let parameters = BTreeMap::from([("AssetBucket".to_owned(), "assets".to_owned())]);
+    Stack::load(&assembly.template, &parameters, environment)
+        .map_err(|errors| RunError::Cloud(CloudError::Template(errors)))
+}
+
+/// What people and other programs do.
+fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
+    match action {
+        Action::PurgeQueue => {
+            let text = match cloud.purge(queue) {
+                Ok(count) => format!("an operator purges the queue: {count} messages"),
+                Err(error) => format!("an operator's purge is refused: {error}"),
+            };
+            cloud.note(Topic::Drill, text);
+        }
+        Action::DisableMapping | Action::EnableMapping => {
+            let enabled = action == Action::EnableMapping;
+            let word = if enabled { "enables" } else { "disables" };
+            cloud.note(Topic::Drill, format!("an operator {word} the mapping"));
+            let update = Update { enabled: Some(enabled), maximum_concurrency: None };
+            if let Err(error) = cloud.update_mapping(uuid, update, Actor::Outsider) {
+                cloud.note(Topic::Drill, format!("the operator's change is refused: {error}"));
+            }
+        }
+        Action::HoldEveryMessage => {
+            let mut held = 0;
+            while let Ok(batch) = cloud.receive_now(queue, &ReceiveRequest::up_to(10), Actor::Outsider) {
+                if batch.is_empty() {
+                    break;
+                }
+                held += batch.len();
+            }
+            cloud.note(Topic::Drill, format!("somebody else receives {held} messages and holds them"));
+        }
+        Action::RepeatAlarmEvent => cloud.repeat_alarm_event(),
+        Action::RequestTrip => cloud.request_trip(CIRCUIT, "requested by a drill"),
+    }
+}
+
+impl Cloud {
+    /// State of a circuit, as its item says; closed where there is none.
+    pub fn circuit_state(&self, circuit: &str) -> String {
+        self.circuit_attribute(circuit, item::STATE).unwrap_or_else(|| CircuitState::Closed.name().to_owned())
+    }
+}
