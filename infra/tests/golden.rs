@@ -30,16 +30,6 @@ fn example() {
 }
 
 #[test]
-fn ledger() {
-    check("ledger");
-}
-
-#[test]
-fn partial_batch() {
-    check("partial-batch");
-}
-
-#[test]
 fn fifo() {
     check("fifo");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use infra::{SynthError, synth};
 use serde_json::{Value, json};
 use workflow::config::{BreakerConfig, CircuitConfig};
-use workflow::contract::{FunctionKind, Trigger, TripRequest};
+use workflow::contract::{ENV_REPORT_BATCH_ITEM_FAILURES, FunctionKind, Trigger, TripRequest};
 
 fn ids(config: &BreakerConfig) -> BTreeSet<String> {
     let template = synth(config).expect("a valid configuration").template;
@@ -143,6 +143,19 @@ fn the_alarm_follows_the_configuration() {
     assert_eq!(alarm["Metrics"][2]["Expression"], "IF(invoked >= 7, 100 * failed / invoked, 0)");
     assert_eq!(alarm["Threshold"], 12.5);
     assert_eq!((&alarm["EvaluationPeriods"], &alarm["DatapointsToAlarm"]), (&json!(4), &json!(3)));
+}
+
+#[test]
+fn partial_batch_responses_are_agreed_by_mapping_and_consumer() {
+    for (variant, types, variable) in
+        [("example", Value::Null, "false"), ("partial-batch", json!(["ReportBatchItemFailures"]), "true")]
+    {
+        let template = common::template(variant);
+        let properties = |id: &str| template["Resources"][id]["Properties"].clone();
+        assert_eq!(properties("ExampleMapping")["FunctionResponseTypes"], types, "{variant}");
+        let variables = &properties("ExampleConsumerFunction")["Environment"]["Variables"];
+        assert_eq!(variables[ENV_REPORT_BATCH_ITEM_FAILURES], variable, "{variant}");
+    }
 }
 
 #[test]
