@@ -220,6 +220,7 @@ where
         let is_old = |message: &Message| {
             message.sent_at_ms().is_none_or(|sent_ms| sent_ms < self.plan.started_at_ms)
                 && !tally.moved.contains(&message.message_id)
+                && !tally.undeleted.contains(&message.message_id)
         };
         if messages.iter().any(is_old) {
             tally.fresh_batch_count = 0;

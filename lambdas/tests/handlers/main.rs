@@ -1,0 +1,9 @@
+//! The handlers against a fake of their ports: what they answer, which calls they make, and that a failure or a crash
+//! at any call loses nothing.
+
+mod consumer;
+mod fake;
+mod logs;
+mod mapping;
+mod probe;
+mod rejitter;

@@ -1,0 +1,265 @@
+//! The `rejitter` function.
+
+use std::time::Duration;
+
+use lambdas::ports::CallErrorKind;
+use lambdas::rejitter::handle;
+use workflow::contract::{RejitterAnswer, RejitterProgress, RejitterRequest, RejitterStrategy};
+
+use crate::fake::{Fault, START_MS, URL, World, fence};
+
+const PLENTY: Duration = Duration::from_secs(840);
+
+pub fn request(strategy: RejitterStrategy) -> RejitterRequest {
+    RejitterRequest {
+        fence: fence(),
+        queue_url: URL.into(),
+        strategy,
+        drain_per_s: 10.0,
+        max_receive_count: Some(5),
+        progress: None,
+    }
+}
+
+fn world(message_count: usize, receive_count: u32) -> World {
+    let world = World::new();
+    world.max_receive_count.set(Some(5));
+    world.put_messages(message_count, receive_count);
+    world.now_ms.set(START_MS + 1_000);
+    world
+}
+
+fn ask(world: &World, request: &RejitterRequest, remaining: Duration) -> RejitterAnswer {
+    let answer = world.run(handle(request, remaining, world)).expect("no crash was asked for");
+    answer.expect("the handler succeeds")
+}
+
+fn error_of(world: &World, request: &RejitterRequest) -> &'static str {
+    world.run(handle(request, PLENTY, world)).expect("no crash").unwrap_err().error_type()
+}
+
+/// Counts, and where in time the messages are.
+fn check(world: &World, answer: &RejitterAnswer, moved: u64, copied: u64, failed: u64) {
+    let progress = &answer.progress;
+    let counts = (progress.moved_count, progress.copied_count, progress.failed_count);
+    assert_eq!((answer.done, counts), (true, (moved, copied, failed)));
+    let window = progress.spread_from_ms..progress.spread_until_ms + 1_000;
+    let within = world.queue.borrow().iter().filter(|stored| window.contains(&stored.visible_at_ms)).count();
+    assert_eq!(within as u64, moved, "messages within the window");
+}
+
+#[test]
+fn visibility_keeps_the_messages_and_spreads_their_arrival_evenly() {
+    let world = world(1_000, 0);
+    let ids: Vec<_> = world.queue.borrow().iter().map(|stored| stored.message.message_id.clone()).collect();
+    let answer = ask(&world, &request(RejitterStrategy::Visibility), PLENTY);
+    check(&world, &answer, 1_000, 0, 0);
+    let progress = &answer.progress;
+    assert_eq!((progress.spread_from_ms, progress.spread_until_ms), (START_MS + 18_500, START_MS + 118_500));
+    let after: Vec<_> = world.queue.borrow().iter().map(|stored| stored.message.message_id.clone()).collect();
+    assert_eq!(ids, after);
+    for quarter in 0..4u64 {
+        let from_ms = progress.spread_from_ms + quarter * 25_000;
+        let window = from_ms..from_ms + 25_000;
+        let share =
+            world.queue.borrow().iter().filter(|stored| window.contains(&stored.visible_at_ms)).count();
+        assert!((180..=320).contains(&share), "quarter {quarter} of the window has {share} of 1,000");
+    }
+    assert!(world.call_names().iter().all(|name| name != "send" && name != "delete"));
+}
+
+#[test]
+fn requeue_replaces_each_message_by_a_full_delayed_copy() {
+    let world = world(55, 1);
+    let original = world.queue.borrow()[0].message.clone();
+    let bodies = world.bodies();
+    let answer = ask(&world, &request(RejitterStrategy::Requeue), PLENTY);
+    check(&world, &answer, 55, 0, 0);
+    assert_eq!(world.bodies(), bodies);
+    let queue = world.queue.borrow();
+    assert!(
+        queue
+            .iter()
+            .all(|stored| stored.delayed && stored.message.message_attributes == original.message_attributes)
+    );
+    assert!(queue.iter().all(|stored| stored.message.attributes["MessageGroupId"] == "tenant-1"));
+}
+
+#[test]
+fn a_message_on_its_last_receive_is_copied_with_a_delay() {
+    let world = world(20, 1);
+    let last = world.put(4, "last");
+    let answer = ask(&world, &request(RejitterStrategy::Visibility), PLENTY);
+    check(&world, &answer, 21, 1, 0);
+    assert!(world.body_of(&last).is_none());
+    let queue = world.queue.borrow();
+    let copy = queue.iter().find(|stored| stored.message.body == "last").unwrap();
+    assert!(copy.delayed);
+    assert_eq!(copy.message.attributes["ApproximateReceiveCount"], "0");
+}
+
+#[test]
+fn it_ends_when_only_newer_messages_come_up_and_spreads_those_it_received() {
+    let world = world(100, 0);
+    world.arriving.set(1_000_000);
+    let answer = ask(&world, &request(RejitterStrategy::Visibility), PLENTY);
+    let moved = answer.progress.moved_count;
+    check(&world, &answer, moved, 0, 0);
+    assert!((101..300).contains(&moved), "{moved}");
+}
+
+#[test]
+fn out_of_time_it_answers_its_progress_and_goes_on_from_there() {
+    let world = world(400, 0);
+    world.latency_ms.set(100);
+    let first = ask(&world, &request(RejitterStrategy::Visibility), Duration::from_secs(4));
+    assert!(!first.done && (1..400).contains(&first.progress.moved_count), "{first:?}");
+    let next =
+        RejitterRequest { progress: Some(first.progress.clone()), ..request(RejitterStrategy::Visibility) };
+    let second = ask(&world, &next, PLENTY);
+    check(&world, &second, 400, 0, 0);
+    let kept = |progress: &RejitterProgress| {
+        (progress.started_at_ms, progress.spread_from_ms, progress.spread_until_ms)
+    };
+    assert_eq!(kept(&first.progress), kept(&second.progress));
+}
+
+#[test]
+fn a_full_in_flight_quota_ends_it_and_what_is_left_counts_as_failed() {
+    let world = world(300, 0);
+    world.in_flight_quota.set(200);
+    let answer = ask(&world, &request(RejitterStrategy::Visibility), PLENTY);
+    check(&world, &answer, 200, 0, 100);
+}
+
+#[test]
+fn an_entry_that_keeps_failing_is_counted_and_left_in_the_queue() {
+    for (strategy, broken) in
+        [(RejitterStrategy::Visibility, "change_visibility"), (RejitterStrategy::Requeue, "send")]
+    {
+        let world = world(30, 0);
+        let bodies = world.bodies();
+        world.broken_entries.borrow_mut().insert(broken, CallErrorKind::Transient);
+        let answer = ask(&world, &request(strategy), PLENTY);
+        assert_eq!((answer.progress.moved_count, answer.progress.failed_count), (0, 30), "{answer:?}");
+        assert_eq!(world.bodies(), bodies);
+    }
+}
+
+#[test]
+fn only_originals_whose_copy_was_sent_are_deleted() {
+    let world = world(10, 0);
+    world.put(0, "unsendable");
+    world.unsendable.borrow_mut().insert("unsendable".into());
+    let bodies = world.bodies();
+    let answer = ask(&world, &request(RejitterStrategy::Requeue), PLENTY);
+    check(&world, &answer, 10, 0, 1);
+    assert_eq!(world.bodies(), bodies);
+}
+
+#[test]
+fn a_copied_message_that_cannot_be_deleted_is_never_copied_again() {
+    let world = world(10, 0);
+    world.broken_entries.borrow_mut().insert("delete", CallErrorKind::Transient);
+    // Each call takes so long that the originals come up again while the work still runs, and before their copies.
+    world.latency_ms.set(12_000);
+    world.draws_latest.set(true);
+    let slow =
+        RejitterRequest { drain_per_s: 0.005, max_receive_count: None, ..request(RejitterStrategy::Requeue) };
+    world.max_receive_count.set(None);
+    let answer = ask(&world, &slow, PLENTY);
+    let copies = world.queue.borrow().iter().filter(|stored| stored.delayed).count();
+    assert_eq!((copies, answer.progress.moved_count), (10, 10), "{answer:?}");
+    assert_eq!(answer.progress.failed_count, 10);
+    assert!(
+        world.call_names().iter().filter(|name| *name == "delete").count() > 4,
+        "the originals came up again"
+    );
+}
+
+#[test]
+fn large_copies_go_out_in_batches_of_a_mebibyte() {
+    let world = world(0, 0);
+    for at in 0..6 {
+        world.put(0, &format!("{at}{}", "x".repeat(400_000)));
+    }
+    world.now_ms.set(world.now_ms.get() + 1_000);
+    let answer = ask(&world, &request(RejitterStrategy::Requeue), PLENTY);
+    check(&world, &answer, 6, 0, 0);
+    assert_eq!(world.call_names().iter().filter(|name| *name == "send").count(), 3);
+}
+
+#[test]
+fn what_it_must_not_do_is_refused() {
+    let good = || request(RejitterStrategy::Visibility);
+    let plan = lambdas::spread::plan(RejitterStrategy::Off, 10, 1.0, START_MS);
+    for bad in [
+        request(RejitterStrategy::Off),
+        RejitterRequest { queue_url: format!("{URL}.fifo"), ..good() },
+        RejitterRequest { drain_per_s: 0.0, ..good() },
+        RejitterRequest { drain_per_s: f64::NAN, ..good() },
+        RejitterRequest { progress: Some(plan), ..good() },
+    ] {
+        let world = world(1, 0);
+        assert_eq!(error_of(&world, &bad), "Breaker.InvalidRequest");
+        assert!(world.calls.borrow().is_empty());
+    }
+}
+
+#[test]
+fn a_new_owner_stops_it() {
+    let world = world(1_000, 0);
+    world.epoch.set(Some(8));
+    assert_eq!(error_of(&world, &request(RejitterStrategy::Visibility)), "Breaker.StaleEpoch");
+    assert_eq!(world.call_names(), ["epoch"]);
+}
+
+#[test]
+fn calls_that_keep_failing_are_an_error_only_when_nothing_was_spread() {
+    let break_from = |world: &World, number: usize| {
+        world.faults.borrow_mut().extend((number..100).map(|at| (at, Fault::Fail(CallErrorKind::Transient))));
+    };
+    let early = world(40, 0);
+    break_from(&early, 3);
+    assert_eq!(error_of(&early, &request(RejitterStrategy::Visibility)), "Breaker.Transient");
+    let late = world(40, 0);
+    break_from(&late, 5);
+    let answer = ask(&late, &request(RejitterStrategy::Visibility), PLENTY);
+    assert_eq!((answer.done, answer.progress.moved_count), (false, 10));
+}
+
+#[test]
+fn whatever_call_goes_wrong_nothing_is_lost() {
+    for strategy in [RejitterStrategy::Visibility, RejitterStrategy::Requeue] {
+        for receive_count in [0, 4] {
+            for fault in [Fault::Crash, Fault::LoseAnswer, Fault::Fail(CallErrorKind::Transient)] {
+                for at in 1..=16 {
+                    crash_once(strategy, receive_count, &fault, at);
+                }
+            }
+        }
+    }
+}
+
+fn crash_once(strategy: RejitterStrategy, receive_count: u32, fault: &Fault, at: usize) {
+    let context = format!("{strategy:?}, received {receive_count} times, {fault:?} at call {at}");
+    let world = world(25, receive_count);
+    let bodies = world.bodies();
+    world.faults.borrow_mut().insert(at, fault.clone());
+    let mut request = request(strategy);
+    for _ in 0..4 {
+        if let Some(Ok(answer)) = world.run(handle(&request, PLENTY, &world)) {
+            request.progress = Some(answer.progress);
+            if answer.done {
+                break;
+            }
+        }
+        world.assert_nothing_lost(&bodies, &context);
+        let held_ms = u64::from(lambdas::rejitter::HOLD_S) * 1_000;
+        world.now_ms.set(world.now_ms.get() + held_ms);
+    }
+    world.assert_nothing_lost(&bodies, &context);
+    // A crash, or a lost answer of a receive, on a message's last receive leaves nobody to copy it.
+    let excused = if receive_count == 4 && *fault != Fault::Fail(CallErrorKind::Transient) { 10 } else { 0 };
+    assert!(world.dead.borrow().len() <= excused, "{context}: dead-lettered {:?}", world.dead.borrow());
+}
