@@ -4,6 +4,8 @@
 //! clock, draws no randomness and keeps nothing between two invocations, so the drill runs the very code that is
 //! deployed. The adapters on the AWS SDK are behind the feature `aws`.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod batch;
 pub mod consumer;
 pub mod failure;

@@ -1,1 +1,17 @@
-fn main() {}
+//! The deployed `mapping` function.
+
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, run, service_fn};
+use lambdas::aws::{Cloud, start_logging};
+use lambdas::failure::decode;
+use lambdas::mapping;
+use serde_json::Value;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    start_logging();
+    let cloud = &Cloud::connect().await?;
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        mapping::handle(&decode(event.payload)?, cloud).await.map_err(Diagnostic::from)
+    }))
+    .await
+}

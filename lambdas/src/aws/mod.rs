@@ -1,0 +1,111 @@
+//! The ports on the AWS SDK, and what the binaries share.
+
+mod dynamodb;
+mod error;
+mod lambda;
+mod local;
+mod logging;
+mod sqs;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use lambda_runtime::Diagnostic;
+use workflow::contract::ENV_CIRCUIT_TABLE;
+
+use crate::consumer::ConsumerError;
+use crate::failure::HandlerError;
+
+pub use logging::start as start_logging;
+
+/// How often a call is tried in all, with the SDK's own backoff and jitter. The handlers and the workflow retry on
+/// top, so this covers hiccups only. An `Invoke` is never retried.
+const CALL_ATTEMPT_COUNT: u32 = 3;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one attempt of a call may take: the longest long poll of SQS, 20 s, and some.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Everything that the breaker's functions need of AWS.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Lambda's control plane.
+    control: aws_sdk_lambda::Client,
+    /// `Invoke`: no retries and no timeout but the caller's.
+    invoke: aws_sdk_lambda::Client,
+    sqs: aws_sdk_sqs::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    /// Name of the `CircuitStatus` table.
+    table: String,
+}
+
+/// A binary was started without a variable that it needs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name} is not set; the template sets it to {meaning}")]
+pub struct MissingVariable {
+    name: &'static str,
+    meaning: &'static str,
+}
+
+impl Cloud {
+    /// Clients for the environment's Region, credentials and endpoint.
+    ///
+    /// # Errors
+    /// [`MissingVariable`] when the table's name is not in the environment.
+    pub async fn connect() -> Result<Cloud, MissingVariable> {
+        let missing = MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
+        let table = std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)?;
+        let config = load().await;
+        let invoke = aws_sdk_lambda::config::Builder::from(&config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            // A synchronous invocation is silent for as long as the function runs.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Ok(Cloud {
+            control: aws_sdk_lambda::Client::new(&config),
+            invoke: aws_sdk_lambda::Client::from_conf(invoke),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            table,
+        })
+    }
+}
+
+/// What the example consumer needs of AWS: its ledger queue.
+#[derive(Clone, Debug)]
+pub struct ConsumerCloud {
+    sqs: aws_sdk_sqs::Client,
+}
+
+impl ConsumerCloud {
+    /// A client for the environment's Region, credentials and endpoint.
+    pub async fn connect() -> ConsumerCloud {
+        ConsumerCloud { sqs: aws_sdk_sqs::Client::new(&load().await) }
+    }
+}
+
+async fn load() -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}
+
+impl From<HandlerError> for Diagnostic {
+    fn from(error: HandlerError) -> Diagnostic {
+        Diagnostic { error_type: error.error_type().to_owned(), error_message: error.error_message() }
+    }
+}
+
+impl From<ConsumerError> for Diagnostic {
+    fn from(error: ConsumerError) -> Diagnostic {
+        Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() }
+    }
+}
