@@ -22,7 +22,11 @@ pub(super) enum Text {
 }
 
 /// Reads a failed call.
-pub(super) fn call_error<E>(operation: &'static str, text: Text, error: &SdkError<E, HttpResponse>) -> CallError
+pub(super) fn call_error<E>(
+    operation: &'static str,
+    text: Text,
+    error: &SdkError<E, HttpResponse>,
+) -> CallError
 where
     E: ProvideErrorMetadata,
 {
@@ -110,6 +114,9 @@ mod tests {
             assert_eq!(classify(code, status), kind, "{code} with {status}");
         }
         assert_eq!(entry_error("SendMessageBatch", "InternalError", false).kind, CallErrorKind::Transient);
-        assert_eq!(entry_error("SendMessageBatch", "InvalidParameterValue", true).kind, CallErrorKind::Refused);
+        assert_eq!(
+            entry_error("SendMessageBatch", "InvalidParameterValue", true).kind,
+            CallErrorKind::Refused
+        );
     }
 }

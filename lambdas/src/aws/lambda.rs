@@ -10,8 +10,8 @@ use aws_sdk_lambda::types::{FunctionResponseType, InvocationType, ScalingConfig}
 use super::Cloud;
 use super::error::{Text, call_error};
 use crate::ports::{
-    CallError, ConcurrencyUpdate, EventSourceMappings, Functions, Invocation, MappingDescription, MappingState,
-    MappingUpdate,
+    CallError, ConcurrencyUpdate, EventSourceMappings, Functions, Invocation, MappingDescription,
+    MappingState, MappingUpdate,
 };
 
 /// The two operations answer the same fields in two types.
@@ -39,14 +39,20 @@ impl EventSourceMappings for Cloud {
         Ok(description!(uuid, output))
     }
 
-    async fn update_mapping(&self, uuid: &str, update: MappingUpdate) -> Result<MappingDescription, CallError> {
+    async fn update_mapping(
+        &self,
+        uuid: &str,
+        update: MappingUpdate,
+    ) -> Result<MappingDescription, CallError> {
         let scaling = match update.maximum_concurrency {
             ConcurrencyUpdate::Keep => None,
             // An empty object removes the setting; an absent one would leave it.
             ConcurrencyUpdate::Remove => Some(ScalingConfig::builder().build()),
-            ConcurrencyUpdate::Set(maximum) => {
-                Some(ScalingConfig::builder().maximum_concurrency(i32::try_from(maximum).unwrap_or(i32::MAX)).build())
-            }
+            ConcurrencyUpdate::Set(maximum) => Some(
+                ScalingConfig::builder()
+                    .maximum_concurrency(i32::try_from(maximum).unwrap_or(i32::MAX))
+                    .build(),
+            ),
         };
         let call = self
             .control

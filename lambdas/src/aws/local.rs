@@ -8,7 +8,10 @@ use super::{Cloud, ConsumerCloud};
 use crate::ports::{Chance, Clock, Work};
 
 impl Clock for Cloud {
-    #[allow(clippy::disallowed_methods, reason = "this is the port by which the deployed functions read the clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the port by which the deployed functions read the clock"
+    )]
     fn now_ms(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
     }

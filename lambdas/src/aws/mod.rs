@@ -56,7 +56,8 @@ impl Cloud {
     /// # Errors
     /// [`MissingVariable`] when the table's name is not in the environment.
     pub async fn connect() -> Result<Cloud, MissingVariable> {
-        let missing = MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
+        let missing =
+            MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
         let table = std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)?;
         let config = load().await;
         let invoke = aws_sdk_lambda::config::Builder::from(&config)
@@ -89,8 +90,10 @@ impl ConsumerCloud {
 }
 
 async fn load() -> SdkConfig {
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
         .timeout_config(timeouts)

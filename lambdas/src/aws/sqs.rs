@@ -4,8 +4,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName, MessageSystemAttributeNameForSends,
-    MessageSystemAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
+    Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName,
+    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 
 use super::error::{Text, call_error, entry_error, incomplete};
@@ -119,12 +120,17 @@ impl Ledger for ConsumerCloud {
     }
 }
 
-async fn send(client: &Client, queue_url: &str, messages: &[Outgoing]) -> Result<BatchResult<String>, CallError> {
+async fn send(
+    client: &Client,
+    queue_url: &str,
+    messages: &[Outgoing],
+) -> Result<BatchResult<String>, CallError> {
     let mut request = client.send_message_batch().queue_url(queue_url);
     for (at, message) in messages.iter().enumerate() {
         request = request.entries(entry(at, message));
     }
-    let output = request.send().await.map_err(|error| call_error("SendMessageBatch", Text::Dropped, &error))?;
+    let output =
+        request.send().await.map_err(|error| call_error("SendMessageBatch", Text::Dropped, &error))?;
     let succeeded =
         output.successful().iter().map(|entry| (entry.id(), entry.message_id().to_owned())).collect();
     Ok(in_order("SendMessageBatch", messages.len(), succeeded, output.failed()))
@@ -191,7 +197,10 @@ fn message(message: SdkMessage) -> Result<Message, CallError> {
         md5_of_body: message.md5_of_body.unwrap_or_default(),
         md5_of_message_attributes: message.md5_of_message_attributes,
         attributes: attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect(),
-        message_attributes: message_attributes.into_iter().map(|(name, value)| (name, attribute(value))).collect(),
+        message_attributes: message_attributes
+            .into_iter()
+            .map(|(name, value)| (name, attribute(value)))
+            .collect(),
     })
 }
 
@@ -201,7 +210,12 @@ fn attribute(value: MessageAttributeValue) -> MessageAttribute {
         string_value: value.string_value,
         binary_value: value.binary_value.map(Blob::into_inner),
         string_list_values: value.string_list_values.unwrap_or_default(),
-        binary_list_values: value.binary_list_values.unwrap_or_default().into_iter().map(Blob::into_inner).collect(),
+        binary_list_values: value
+            .binary_list_values
+            .unwrap_or_default()
+            .into_iter()
+            .map(Blob::into_inner)
+            .collect(),
     }
 }
 
