@@ -68,7 +68,13 @@ where
             // is delayed arrives when its sender wants it to.
             let backlog_count = counts.visible_count + counts.in_flight_count;
             let plan = spread::plan(request.strategy, backlog_count, request.drain_per_s, started_ms);
-            info!(backlog_count, strategy = ?plan.strategy, from_ms = plan.spread_from_ms, until_ms = plan.spread_until_ms, "planned the re-jitter");
+            info!(
+                backlog_count,
+                strategy = ?plan.strategy,
+                from_ms = plan.spread_from_ms,
+                until_ms = plan.spread_until_ms,
+                "planned the re-jitter"
+            );
             (plan, backlog_count.div_ceil(MESSAGES_PER_RECEIVER_COUNT).clamp(1, MAX_RECEIVER_COUNT))
         }
     };
@@ -153,10 +159,11 @@ where
     async fn receive_until_the_end(&self) {
         let mut batch_count = 0;
         while !self.is_over() {
-            if batch_count > 0 && batch_count % FENCE_EVERY_COUNT == 0 {
-                if let Err(error) = fence::check(&self.request.fence, self.ports).await {
-                    return self.end(End::Failed(error));
-                }
+            if batch_count > 0
+                && batch_count % FENCE_EVERY_COUNT == 0
+                && let Err(error) = fence::check(&self.request.fence, self.ports).await
+            {
+                return self.end(End::Failed(error));
             }
             match self.receive().await {
                 Ok(messages) if messages.is_empty() => return self.end(End::Dry),
