@@ -22,7 +22,7 @@ use crate::record;
 /// throttling, to judge and to delete, with room for a slow start of the consumer.
 pub const VISIBILITY_MARGIN_S: u32 = 90;
 /// Most messages of [`ProbeRequest::proven`] that one probe deletes again before it gives up, so that one invocation
-/// stays bounded by as many long polls.
+/// stays short.
 pub const MAX_DUPLICATE_COUNT: u32 = 3;
 /// How often a throttled invoke is tried in all, while the message is held: giving it back would cost a receive.
 pub const INVOKE_ATTEMPT_COUNT: u32 = 6;
@@ -141,12 +141,15 @@ async fn fetch<P: Messages + Clock>(
     request: &ProbeRequest,
     ports: &P,
 ) -> Result<Option<Message>, HandlerError> {
-    let receive = Receive {
-        max_count: 1,
-        wait_s: request.long_poll_s,
-        visibility_s: (request.deadline_s + VISIBILITY_MARGIN_S).min(MAX_VISIBILITY_S),
-    };
+    let started_ms = ports.now_ms();
     for _ in 0..MAX_DUPLICATE_COUNT {
+        let waited_s = (ports.now_ms().saturating_sub(started_ms) / 1_000) as u32;
+        let receive = Receive {
+            max_count: 1,
+            // One long poll's time in all, whose length the function's timeout is made for.
+            wait_s: request.long_poll_s.saturating_sub(waited_s).max(1),
+            visibility_s: (request.deadline_s + VISIBILITY_MARGIN_S).min(MAX_VISIBILITY_S),
+        };
         let Some(message) = ports.receive(&request.queue_url, receive).await?.into_iter().next() else {
             return Ok(None);
         };

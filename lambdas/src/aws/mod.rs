@@ -26,8 +26,10 @@ pub use logging::start as start_logging;
 const CALL_ATTEMPT_COUNT: u32 = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one attempt of a call may take: the longest long poll of SQS, 20 s, and some.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long one attempt of a call may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long one attempt of a receive may take: the longest long poll, 20 s, and as much as any other call.
+const RECEIVE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(26);
 
 /// Everything that the breaker's functions need of AWS.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Cloud {
     /// `Invoke`: no retries and no timeout but the caller's.
     invoke: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
+    /// `ReceiveMessage`, which takes as long as its long poll.
+    receive: aws_sdk_sqs::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     /// Name of the `CircuitStatus` table.
     table: String,
@@ -62,14 +66,18 @@ impl Cloud {
         let config = load().await;
         let invoke = aws_sdk_lambda::config::Builder::from(&config)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            .timeout_config(timeouts(None))
             // A synchronous invocation is silent for as long as the function runs.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        let receive = aws_sdk_sqs::config::Builder::from(&config)
+            .timeout_config(timeouts(Some(RECEIVE_ATTEMPT_TIMEOUT)))
             .build();
         Ok(Cloud {
             control: aws_sdk_lambda::Client::new(&config),
             invoke: aws_sdk_lambda::Client::from_conf(invoke),
             sqs: aws_sdk_sqs::Client::new(&config),
+            receive: aws_sdk_sqs::Client::from_conf(receive),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             table,
         })
@@ -90,15 +98,18 @@ impl ConsumerCloud {
 }
 
 async fn load() -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
-        .timeout_config(timeouts)
+        .timeout_config(timeouts(Some(ATTEMPT_TIMEOUT)))
         .load()
         .await
+}
+
+/// With no time for one attempt, an attempt takes as long as its caller waits.
+fn timeouts(attempt: Option<Duration>) -> TimeoutConfig {
+    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+    timeouts.set_operation_attempt_timeout(attempt);
+    timeouts.build()
 }
 
 impl From<HandlerError> for Diagnostic {

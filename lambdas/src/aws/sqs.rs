@@ -29,7 +29,7 @@ const COUNTS: [QueueAttributeName; 3] = [
 impl Messages for Cloud {
     async fn receive(&self, queue_url: &str, receive: Receive) -> Result<Vec<Message>, CallError> {
         let call = self
-            .sqs
+            .receive
             .receive_message()
             .queue_url(queue_url)
             .max_number_of_messages(signed(receive.max_count))

@@ -391,7 +391,7 @@ impl Messages for World {
         let now_ms = self.now_ms.get();
         let in_flight =
             self.queue.borrow().iter().filter(|one| one.visible_at_ms > now_ms && !one.delayed).count();
-        self.act("receive", receive.max_count.to_string(), || {
+        self.act("receive", format!("{} for {} s", receive.max_count, receive.wait_s), || {
             if in_flight >= self.in_flight_quota.get() {
                 return Err(failure("ReceiveMessage", CallErrorKind::OverLimit));
             }

@@ -128,17 +128,17 @@ fn nothing_received_is_empty_only_when_nothing_is_anywhere() {
     let empty = world(0, 0);
     let calls = ["epoch", "get_mapping", "receive", "counts"];
     check(&empty, &request(), json!({ "verdict": "empty" }), &calls);
-    let busy = world(3, 0);
-    for (at, stored) in busy.queue.borrow_mut().iter_mut().enumerate() {
-        stored.visible_at_ms = START_MS + 3_600_000;
-        stored.delayed = at == 0;
+    for (in_flight_count, delayed_count) in [(2, 1), (1, 0), (0, 1)] {
+        let busy = world(in_flight_count + delayed_count, 0);
+        for (at, stored) in busy.queue.borrow_mut().iter_mut().enumerate() {
+            stored.visible_at_ms = START_MS + 3_600_000;
+            stored.delayed = at < delayed_count;
+        }
+        let expected = json!({
+            "verdict": "none_visible", "in_flight_count": in_flight_count, "delayed_count": delayed_count
+        });
+        check(&busy, &request(), expected, &calls);
     }
-    check(
-        &busy,
-        &request(),
-        json!({ "verdict": "none_visible", "in_flight_count": 2, "delayed_count": 1 }),
-        &calls,
-    );
 }
 
 #[test]
@@ -171,6 +171,17 @@ fn a_message_that_was_proven_before_is_deleted_again_and_another_one_tried() {
     let all_proven = ProbeRequest { proven: ids, ..request() };
     assert_eq!(ask(&world, &all_proven), json!("Breaker.Transient"), "bounded, not endless");
     assert_eq!(world.queue.borrow().len(), 6);
+}
+
+#[test]
+fn duplicates_do_not_lengthen_the_long_poll() {
+    let world = world(1, 1);
+    world.latency_ms.set(4_000);
+    let proven = ProbeRequest { proven: vec!["m-0".into()], ..request() };
+    assert_eq!(ask(&world, &proven)["verdict"], "empty");
+    let waits: Vec<String> =
+        world.calls.borrow().iter().filter(|call| call.starts_with("receive")).cloned().collect();
+    assert_eq!(waits, ["receive 1 for 20 s", "receive 1 for 12 s"]);
 }
 
 #[test]
