@@ -63,24 +63,27 @@ impl Cloud {
         let missing =
             MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
         let table = std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)?;
-        let config = load().await;
-        let invoke = aws_sdk_lambda::config::Builder::from(&config)
+        Ok(Cloud::new(&load().await, table))
+    }
+
+    fn new(config: &SdkConfig, table: String) -> Cloud {
+        let invoke = aws_sdk_lambda::config::Builder::from(config)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(None))
+            .timeout_config(no_timeouts())
             // A synchronous invocation is silent for as long as the function runs.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
-        let receive = aws_sdk_sqs::config::Builder::from(&config)
-            .timeout_config(timeouts(Some(RECEIVE_ATTEMPT_TIMEOUT)))
+        let receive = aws_sdk_sqs::config::Builder::from(config)
+            .timeout_config(timeouts(RECEIVE_ATTEMPT_TIMEOUT))
             .build();
-        Ok(Cloud {
-            control: aws_sdk_lambda::Client::new(&config),
+        Cloud {
+            control: aws_sdk_lambda::Client::new(config),
             invoke: aws_sdk_lambda::Client::from_conf(invoke),
-            sqs: aws_sdk_sqs::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(config),
             receive: aws_sdk_sqs::Client::from_conf(receive),
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
             table,
-        })
+        }
     }
 }
 
@@ -100,16 +103,24 @@ impl ConsumerCloud {
 async fn load() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
-        .timeout_config(timeouts(Some(ATTEMPT_TIMEOUT)))
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT))
         .load()
         .await
 }
 
-/// With no time for one attempt, an attempt takes as long as its caller waits.
-fn timeouts(attempt: Option<Duration>) -> TimeoutConfig {
-    let mut timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
-    timeouts.set_operation_attempt_timeout(attempt);
-    timeouts.build()
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt).build()
+}
+
+/// For calls that take as long as their caller waits. Each timeout is switched off by name: one that is only left out
+/// would be taken from the shared configuration.
+fn no_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .disable_read_timeout()
+        .disable_operation_timeout()
+        .disable_operation_attempt_timeout()
+        .build()
 }
 
 impl From<HandlerError> for Diagnostic {
@@ -121,5 +132,30 @@ impl From<HandlerError> for Diagnostic {
 impl From<ConsumerError> for Diagnostic {
     fn from(error: ConsumerError) -> Diagnostic {
         Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+
+    use super::*;
+
+    #[test]
+    fn an_invoke_waits_for_its_caller_and_is_never_repeated() {
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("eu-central-1"))
+            .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
+            .timeout_config(timeouts(ATTEMPT_TIMEOUT))
+            .build();
+        let cloud = Cloud::new(&shared, "CircuitStatus".to_owned());
+        let invoke = cloud.invoke.config();
+        let limits = invoke.timeout_config().expect("timeouts are configured");
+        let set = [limits.read_timeout(), limits.operation_timeout(), limits.operation_attempt_timeout()];
+        assert_eq!(set, [None; 3]);
+        assert_eq!(invoke.retry_config().map(RetryConfig::max_attempts), Some(1));
+        let receive = cloud.receive.config().timeout_config().expect("timeouts are configured");
+        assert_eq!(receive.operation_attempt_timeout(), Some(RECEIVE_ATTEMPT_TIMEOUT));
     }
 }
