@@ -271,7 +271,8 @@ fn expressions_are_checked_before_they_run() {
 
 /// The refusal of a run with this mock file.
 fn check_run(states: Value, input: &str, mock: &str, expected: &[&str]) {
-    let refusal = run_document(&definition(&states), input, Some(mock), 1).unwrap_err();
+    let refusal =
+        run_document(&definition(&states), input, Some(mock), 1).expect_err("the document is refused");
     let lines: Vec<String> = refusal.0.iter().map(ToString::to_string).collect();
     check_lines(&lines, expected, mock);
 }
