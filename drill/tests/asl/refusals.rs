@@ -96,6 +96,15 @@ fn transitions_end_where_they_may() {
         json!({"C": {"Type": "Choice", "Choices": [{"Condition": true, "Next": "E"}], "Next": "E"}, "E": {"Type": "Succeed"}}),
         &["Next = \"E\": is no field of a Choice state"],
     );
+    let choice = |default: &str| {
+        json!({
+            "C": {"Type": "Choice", "Choices": [{"Condition": true, "Next": "E"}], "Default": default},
+            "D": {"Type": "Succeed"},
+            "E": {"Type": "Succeed"},
+        })
+    };
+    check(choice("D"), &[]);
+    check(choice("F"), &["Default: leads to \"F\"", "state \"D\", state: is never reached"]);
     check(
         json!({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}),
         &["States: has no state that ends it"],
