@@ -8,7 +8,7 @@ use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
 use jsonata_core::value::JValue;
 use serde_json::{Map, Value};
 
-use super::data::{Data, jsonata_object};
+use super::data::{Data, NotExact, jsonata_object};
 use super::expr::{Expr, Template};
 use super::functions::{self, NOT_SUPPORTED, Oracle};
 use super::model::NumberField;
@@ -38,6 +38,14 @@ impl<'a> Variables<'a> {
     }
 }
 
+/// The parts of the context object that stay the same.
+pub(super) struct World {
+    pub execution: JValue,
+    pub machine: JValue,
+    /// Why `Execution.Input` could not be taken over.
+    pub inexact: Option<NotExact>,
+}
+
 /// The parts of the context object that change from state to state.
 pub(super) struct StateContext {
     pub name: Rc<str>,
@@ -50,8 +58,7 @@ pub(super) struct StateContext {
 pub(super) struct View<'a> {
     pub oracle: &'a Rc<Oracle>,
     pub variables: &'a Variables<'a>,
-    /// `Execution` and `StateMachine` of the context object.
-    pub execution: &'a (JValue, JValue),
+    pub world: &'a World,
     pub context: &'a StateContext,
     pub input: &'a Data,
     pub result: Option<&'a Data>,
@@ -185,6 +192,11 @@ impl View<'_> {
     }
 
     fn states(&self, expr: &Expr) -> Answer<JValue> {
+        if let Some(inexact) = &self.world.inexact
+            && expr.source.contains("context")
+        {
+            return Err(not_exact(expr, inexact));
+        }
         if let Some(states) = self.states.get() {
             return Ok(states.clone());
         }
@@ -204,7 +216,7 @@ impl View<'_> {
             ("Name", JValue::from(&*self.context.name)),
             ("RetryCount", JValue::from(self.context.retry_count.get())),
         ]);
-        let (execution, machine) = self.execution.clone();
+        let (execution, machine) = (self.world.execution.clone(), self.world.machine.clone());
         let mut object = vec![("Execution", execution), ("StateMachine", machine), ("State", state)];
         if let Some(token) = self.context.token.borrow().as_deref() {
             object.push(("Task", jsonata_object([("Token", JValue::from(token))])));
@@ -218,10 +230,12 @@ impl View<'_> {
 
 /// A document as an expression sees it, if its numbers can be held exactly.
 fn exact(expr: &Expr, data: &Data) -> Answer<JValue> {
-    data.jsonata().map_err(|inexact| {
-        let text = format!("reads data with the integer {}, which is beyond 2^53", inexact.0);
-        not_supported(expr, &text)
-    })
+    data.jsonata().map_err(|inexact| not_exact(expr, &inexact))
+}
+
+fn not_exact(expr: &Expr, inexact: &NotExact) -> EvalError {
+    let text = format!("reads data with the integer {}, which is beyond 2^53", inexact.0);
+    not_supported(expr, &text)
 }
 
 fn not_supported(expr: &Expr, what: &str) -> EvalError {

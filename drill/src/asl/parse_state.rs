@@ -232,7 +232,7 @@ impl<'a> StateReader<'_, 'a> {
         let seconds = fields.number("Seconds", 0..=MAX_SECONDS);
         let timestamp = fields.template("Timestamp", NO_OFFERS);
         if let Some(Template::Literal(value)) = &timestamp
-            && !value.json().as_str().is_some_and(|text| timestamp::parse(text).is_some())
+            && value.json().as_str().is_none_or(|text| timestamp::parse(text).is_none())
         {
             let hint = "such as \"2026-01-31T12:00:00Z\"";
             fields.report("Timestamp", Some(value.json()), "is no RFC 3339 timestamp", hint);

@@ -10,7 +10,7 @@ use jsonata_core::value::JValue;
 use serde_json::Value;
 
 use super::data::{DATA_LIMIT_BYTES, Data, jsonata_object};
-use super::eval::{EvalError, StateContext, Variables, View};
+use super::eval::{EvalError, StateContext, Variables, View, World};
 use super::failure::{DATA_LIMIT_EXCEEDED, Failure, QUERY_EVALUATION_ERROR, RUNTIME};
 use super::functions::Oracle;
 use super::history::{Chain, Details, EventKind, HISTORY_LIMIT_COUNT, HistoryEvent};
@@ -64,8 +64,7 @@ pub(super) struct Run<'a, H> {
     pub host: &'a H,
     pub info: Rc<ExecutionInfo>,
     pub oracle: Rc<Oracle>,
-    /// `Execution` and `StateMachine` of the context object.
-    context_objects: (JValue, JValue),
+    world: World,
     event_count: Cell<u64>,
 }
 
@@ -103,11 +102,13 @@ impl Here<'_> {
 
 impl<'a, H: Host> Run<'a, H> {
     fn new(sim: &'a Sim, host: &'a H, info: ExecutionInfo, input: &Data) -> Run<'a, H> {
-        // An input that JSONata cannot hold is refused when an expression reads it as the first
-        // state's input; here it only keeps the context object from having it.
+        let (execution_input, inexact) = match input.jsonata() {
+            Ok(value) => (value, None),
+            Err(inexact) => (JValue::Undefined, Some(inexact)),
+        };
         let execution = jsonata_object([
             ("Id", JValue::from(info.arn.as_str())),
-            ("Input", input.jsonata().unwrap_or(JValue::Undefined)),
+            ("Input", execution_input),
             ("Name", JValue::from(info.name.as_str())),
             ("RedriveCount", JValue::from(0.0)),
             ("RoleArn", JValue::from(info.role_arn.as_str())),
@@ -123,7 +124,7 @@ impl<'a, H: Host> Run<'a, H> {
             host,
             info: Rc::new(info),
             oracle: Rc::new(Oracle { sim: sim.clone(), rng }),
-            context_objects: (execution, machine),
+            world: World { execution, machine, inexact },
             event_count: Cell::new(0),
         }
     }
@@ -268,7 +269,7 @@ impl<'a, H: Host> Run<'a, H> {
         View {
             oracle: &self.oracle,
             variables: here.variables,
-            execution: &self.context_objects,
+            world: &self.world,
             context: &here.context,
             input: &here.input,
             result: None,
