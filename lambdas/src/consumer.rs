@@ -81,6 +81,18 @@ pub async fn handle<P: Ledger + Work>(
 ) -> Result<Option<SqsBatchResponse>, ConsumerError> {
     // A parse error may quote the payload, so it goes no further.
     let event: SqsEvent = serde_json::from_value(payload).map_err(|_| ConsumerError::InvalidEvent)?;
+    handle_event(&event, settings, ports).await
+}
+
+/// Processes one batch that has been read already.
+///
+/// # Errors
+/// As [`handle`], but for the payload.
+pub async fn handle_event<P: Ledger + Work>(
+    event: &SqsEvent,
+    settings: &ConsumerSettings,
+    ports: &P,
+) -> Result<Option<SqsBatchResponse>, ConsumerError> {
     let batch: Vec<(String, bool)> =
         event.records.iter().map(|record| (id(record), is_json(record))).collect();
     if settings.report_batch_item_failures {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_lambda_events::sqs::SqsEvent;
 use lambdas::consumer::{self, ConsumerSettings};
 use lambdas::failure::{HandlerError, decode};
 use lambdas::{mapping, probe, rejitter};
@@ -69,6 +70,14 @@ impl Function {
     }
 }
 
+/// What the consumer is invoked with.
+pub(super) enum ConsumerPayload {
+    /// The very bytes that somebody sent, read as JSON: what a probe sends.
+    Json(Value),
+    /// An event that needs no reading: what a mapping delivers, a hundred thousand times in a drill.
+    Event(SqsEvent),
+}
+
 /// What an invocation of the consumer came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerOutcome {
@@ -90,7 +99,7 @@ impl Cloud {
     pub(super) async fn run_consumer(
         &self,
         function_arn: &str,
-        payload: Value,
+        payload: ConsumerPayload,
         traces: &[(String, u32)],
         by: Actor,
     ) -> ConsumerOutcome {
@@ -117,7 +126,10 @@ impl Cloud {
         let ports = ConsumerPorts { cloud: self, traces, hangs };
         let work = async {
             self.sim.sleep(pause).await;
-            consumer::handle(payload, &settings, &ports).await
+            match payload {
+                ConsumerPayload::Json(payload) => consumer::handle(payload, &settings, &ports).await,
+                ConsumerPayload::Event(event) => consumer::handle_event(&event, &settings, &ports).await,
+            }
         };
         let outcome = match timeout(&self.sim, limit, work).await {
             Ok(Ok(answer)) => ConsumerOutcome { function_error: None, payload: json!(answer) },

@@ -2,12 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use serde_json::{Value, json};
 
 use super::cloudformation::{Resource, Stack};
 use super::cloudwatch::{Metrics, SeriesId, SeriesKey};
 use super::error::ServiceError;
-use super::functions::ConsumerOutcome;
+use super::functions::{ConsumerOutcome, ConsumerPayload};
 use super::knobs::Knobs;
 use super::queues::{QueueId, Queues};
 use super::sqs::{ReceiveRequest, ReceivedMessage};
@@ -311,11 +312,11 @@ impl Cloud {
             let mut mappings = self.mappings.borrow_mut();
             let mapping = mappings.get_mut(uuid).expect("the caller has just seen it");
             mapping.in_use_count += 1;
-            let records: Vec<Value> =
-                batch.iter().map(|message| message.to_lambda_record(&mapping.queue_arn)).collect();
+            let mut event = SqsEvent::default();
+            event.records = batch.iter().map(|message| record(message, &mapping.queue_arn)).collect();
             let traces: Vec<(String, u32)> =
                 batch.iter().map(|message| (message.message_id().to_string(), message.trace())).collect();
-            (mapping.function_arn.clone(), mapping.queue, json!({ "Records": records }), traces)
+            (mapping.function_arn.clone(), mapping.queue, ConsumerPayload::Event(event), traces)
         };
         let (cloud, name) = (self.clone(), uuid.to_owned());
         let started_ms = self.now_ms();
@@ -373,6 +374,17 @@ impl Cloud {
 
 fn not_found(uuid: &str) -> ServiceError {
     ServiceError::new(404, "ResourceNotFoundException", format!("there is no event source mapping {uuid}"))
+}
+
+/// A record as far as the example consumer reads it. What a record holds in full is the business of
+/// [`ReceivedMessage::to_lambda_record`]; making it for each delivery would take longer than the rest of a drill.
+fn record(message: &ReceivedMessage, queue_arn: &str) -> SqsMessage {
+    let mut record = SqsMessage::default();
+    record.message_id = Some(message.message_id().to_string());
+    record.receipt_handle = Some(message.receipt_handle.clone());
+    record.body = Some(message.body().to_string());
+    record.event_source_arn = Some(queue_arn.to_owned());
+    record
 }
 
 /// Which messages of a batch failed, by the mapping's own rules: a function error fails all; with

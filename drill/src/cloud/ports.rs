@@ -16,7 +16,7 @@ use workflow::circuit::item;
 use workflow::contract::FunctionKind;
 
 use super::error::ServiceError;
-use super::functions::HANGS_FOR;
+use super::functions::{ConsumerPayload, HANGS_FOR};
 use super::mappings::Update;
 use super::queues::QueueId;
 use super::sqs::{self, ReceiveRequest, ReceivedMessage, SendRequest};
@@ -262,7 +262,7 @@ impl Functions for Ports<'_> {
         // The consumer runs on when its caller stops waiting, as it does on AWS.
         let (sender, receiver) = crate::sim::oneshot();
         self.cloud.sim.spawn(async move {
-            let outcome = cloud.run_consumer(&arn, payload, &traces, actor).await;
+            let outcome = cloud.run_consumer(&arn, ConsumerPayload::Json(payload), &traces, actor).await;
             let _ = sender.send(outcome);
         });
         match timeout(&self.cloud.sim, deadline, receiver).await {
