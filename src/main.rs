@@ -1,3 +1,50 @@
-//! The command line of the circuit breaker.
+//! The command line of the circuit breaker: arguments in, one thin module per command, one printer out.
 
-fn main() {}
+mod args;
+mod commands;
+mod config_file;
+mod exit;
+mod input;
+mod printer;
+mod problem;
+mod settings;
+mod text;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, ConfigCommand, DrillCommand};
+use crate::exit::ExitCode;
+use crate::printer::Printer;
+use crate::problem::Refusal;
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no failure. A reader that has gone away is none either.
+            let _ = error.print();
+            let code = if error.use_stderr() { ExitCode::CannotRun } else { ExitCode::Done };
+            return code.into();
+        }
+    };
+    let mut printer = Printer::new(cli.color);
+    let outcome = run(cli.command, &mut printer);
+    printer.finish(outcome).into()
+}
+
+fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    match command {
+        Command::Drill(drill) => match drill.command {
+            None => commands::drill_run::run(commands::drill_run::DEFAULT_SCENARIO, &drill.options, printer),
+            Some(DrillCommand::Run(run)) => commands::drill_run::run(&run.name, &run.options, printer),
+            Some(DrillCommand::List(list)) => commands::drill_list::run(&list, printer),
+            Some(DrillCommand::Asl(asl)) => commands::drill_asl::run(&asl, printer),
+        },
+        Command::Synth(synth) => commands::synth::run(&synth, printer),
+        Command::Asl(asl) => commands::asl::run(&asl, printer),
+        Command::Config(config) => match config.command {
+            ConfigCommand::Check(check) => commands::config::check(&check, printer),
+            ConfigCommand::Default => commands::config::default(printer),
+        },
+    }
+}

@@ -1,0 +1,260 @@
+//! The arguments: one type per command, with its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::exit::ExitCode;
+
+/// A circuit breaker for AWS Lambda functions fed by SQS.
+#[derive(Debug, Parser)]
+#[command(name = "breaker", version, after_help = help("\
+  breaker drill                      watch the breaker survive an outage, no AWS account needed
+  breaker drill list                 show every scenario
+  breaker config default             print every setting with its default
+  breaker synth --out stack          write the CloudFormation template and what belongs to it",
+  ExitCode::help()))]
+pub struct Cli {
+    /// When to use colours; `auto` means on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Drill(DrillArgs),
+    Synth(SynthArgs),
+    Asl(AslArgs),
+    Config(ConfigArgs),
+}
+
+/// Run a failure drill on the embedded cloud model.
+///
+/// Without a command this runs the scenario `outage`. Time is simulated: hours pass in seconds. The same seed gives the
+/// same drill, and without --seed it is seed 1, so that what you see is what the documentation shows.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "COMMAND", after_help = help("\
+  breaker drill                              the scenario `outage`
+  breaker drill --quiet                      only its balance
+  breaker drill run brownout --seed random   another scenario, another course of events
+  breaker drill run outage --json            the balance as one JSON object",
+  ExitCode::help_for_drills()))]
+pub struct DrillArgs {
+    /// Another thing to do than to run `outage`.
+    #[command(subcommand)]
+    pub command: Option<DrillCommand>,
+
+    /// How to run `outage`.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// The commands of `breaker drill`.
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    Run(RunArgs),
+    List(ListArgs),
+    Asl(DrillAslArgs),
+}
+
+/// Run one scenario.
+///
+/// Prints the seed and the command that repeats the run, then what happens in simulated time, then the balance beside the
+/// same outage with no breaker, and whether each promise was held. The same seed gives the same drill, and without --seed
+/// it is seed 1.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker drill run long_outage
+  breaker drill run outage --seed random
+  breaker drill run outage --config breaker.toml --circuit orders
+  breaker drill run poison_message --json | jq .promises",
+  ExitCode::help_for_drills()))]
+pub struct RunArgs {
+    /// The scenario; `breaker drill list` shows all.
+    pub name: String,
+
+    /// How to run it.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// How to run a scenario.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The seed of all chance: a whole number, or `random` for a new one.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = Seed::parse)]
+    pub seed: Seed,
+
+    /// Print the balance as one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print the balance only, without the timeline.
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+
+    /// Take the breaker's settings (alarm, open, backoff, probe, rejitter, close, exhausted, fault) from this file
+    /// instead of the scenario's own.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The circuit in the file, if it has several.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub circuit: Option<String>,
+
+    /// Leave out the second run, the same outage with no breaker.
+    #[arg(long)]
+    pub no_baseline: bool,
+}
+
+/// A seed as it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seed {
+    /// This one.
+    Number(u64),
+    /// One that the operating system draws.
+    Random,
+}
+
+impl Seed {
+    fn parse(text: &str) -> Result<Seed, String> {
+        if text == "random" {
+            return Ok(Seed::Random);
+        }
+        text.parse()
+            .map(Seed::Number)
+            .map_err(|_| format!("allowed is a whole number from 0 to {}, or `random`", u64::MAX))
+    }
+}
+
+/// List the scenarios, one a line: its name, then what it is about.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker drill list
+  breaker drill list --json | jq -r '.[].name'",
+  ExitCode::help()))]
+pub struct ListArgs {
+    /// Print a JSON array of objects with `name`, `summary` and `simulated_s`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run any states-language definition (JSONata) alone, on virtual time.
+///
+/// Prints one line of JSON: `status`, then `output`, or `error` and `cause`. An execution that fails is a result too, with
+/// exit code 0. A feature that is not supported is refused by name, never guessed.
+///
+/// A mock file maps a state's name to the outcomes of its successive attempts:
+/// {"Charge": [{"throw": {"error": "Busy", "cause": "try later"}}, {"return": {"paid": true}}]}
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = help("\
+  breaker drill asl --definition machine.asl.json --input input.json
+  breaker drill asl --definition machine.asl.json --input input.json --mock mock.json
+  echo '{\"n\": 1}' | breaker drill asl --definition machine.asl.json --input -",
+  ExitCode::help()))]
+pub struct DrillAslArgs {
+    /// The definition, JSON; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub definition: PathBuf,
+
+    /// The execution's input, JSON; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// The outcomes of the tasks, JSON; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub mock: Option<PathBuf>,
+
+    /// The seed of retry jitter and of `$random`.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Print the CloudFormation template, or write it with all that belongs to it.
+///
+/// Without --config this uses breaker.toml of the current folder if there is one, else the example stack: a queue, a
+/// dead-letter queue, a consumer, and a breaker for it. The same configuration gives the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker synth
+  breaker synth --config breaker.toml --out stack",
+  ExitCode::help()))]
+pub struct SynthArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write template, state machine definitions and asset manifest into this folder; it is created if need be.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Print the state machine's definition, indented.
+///
+/// Without --config this uses breaker.toml of the current folder if there is one, else the example stack.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker asl
+  breaker asl --config breaker.toml --circuit orders",
+  ExitCode::help()))]
+pub struct AslArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The circuit, if the configuration has several.
+    #[arg(long, value_name = "NAME")]
+    pub circuit: Option<String>,
+}
+
+/// Check a configuration, or print one with every setting.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker config default > breaker.toml
+  breaker config check",
+  ExitCode::help()))]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// The commands of `breaker config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    Check(CheckArgs),
+    /// Print a commented breaker.toml with every setting, its default, unit and range.
+    #[command(after_help = help("  breaker config default > breaker.toml", ExitCode::help()))]
+    Default,
+}
+
+/// Say all that is wrong or unsafe in a configuration.
+///
+/// Every finding names the setting, its value, what is allowed and what to do. Errors come first; with warnings alone the
+/// exit code is 0.
+#[derive(Debug, Args)]
+#[command(after_help = help("\
+  breaker config check
+  breaker config check orders.toml --json | jq '.findings[].name'",
+  "Exit codes:\n  \
+   0   no errors\n  \
+   2   errors were found, or the file could not be read"))]
+pub struct CheckArgs {
+    /// The configuration; `-` reads standard input.
+    #[arg(value_name = "FILE", default_value = crate::config_file::DEFAULT_FILE)]
+    pub file: PathBuf,
+
+    /// Print a JSON object with `file`, `usable` and `findings`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What stands below the options.
+fn help(examples: &str, exit_codes: &str) -> String {
+    format!("Examples:\n{examples}\n\n{exit_codes}")
+}

@@ -1,0 +1,9 @@
+//! One module per command. Each turns arguments into calls of the crates, and their answers into print.
+
+pub mod asl;
+pub mod balance;
+pub mod config;
+pub mod drill_asl;
+pub mod drill_list;
+pub mod drill_run;
+pub mod synth;

@@ -1,0 +1,86 @@
+//! `breaker synth`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use infra::{Assembly, SynthError};
+use tempfile::Builder;
+use workflow::config::BreakerConfig;
+
+use crate::args::SynthArgs;
+use crate::config_file;
+use crate::exit::ExitCode;
+use crate::printer::Printer;
+use crate::problem::{Problem, Refusal};
+
+/// How the folder begins in which files are prepared.
+const STAGING_PREFIX: &str = ".breaker-synth-";
+
+/// Prints the template, or writes everything into a folder.
+pub fn run(args: &SynthArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    let config = config_file::load(args.config.as_deref(), printer)?;
+    let assembly = assemble(&config)?;
+    let Some(dir) = &args.out else {
+        printer.data(assembly.template_json().trim_end());
+        return Ok(ExitCode::Done);
+    };
+    let files = assembly.files();
+    write_all(dir, &files).map_err(|error| {
+        Problem::caused(format!("the folder {} cannot be written", dir.display()), &error)
+            .allowed("a folder, new or existing, in which you may create files")
+            .hint("choose another folder with --out; nothing was left half done")
+    })?;
+    for name in files.keys() {
+        printer.note(&format!("wrote {}", dir.join(name).display()));
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Makes the stack of a configuration.
+///
+/// # Errors
+/// What [`infra::synth`] refuses, one problem per finding.
+pub fn assemble(config: &BreakerConfig) -> Result<Assembly, Refusal> {
+    infra::synth(config).map_err(|error| match error {
+        SynthError::InvalidConfig(findings) => Refusal(findings.0.iter().map(Problem::from).collect()),
+        other => Problem::caused("the stack cannot be made", &other).into(),
+    })
+}
+
+/// Writes every file or none: all are written beside their place first, then moved.
+///
+/// A folder that is there already keeps its other files.
+fn write_all(dir: &Path, files: &BTreeMap<PathBuf, String>) -> io::Result<()> {
+    let is_new = !dir.try_exists()?;
+    let staging_parent = if is_new { parent_of(dir) } else { dir };
+    if is_new {
+        fs::create_dir_all(staging_parent)?;
+    }
+    let staging = Builder::new().prefix(STAGING_PREFIX).tempdir_in(staging_parent)?;
+    for (name, text) in files {
+        let path = staging.path().join(name);
+        fs::create_dir_all(parent_of(&path))?;
+        fs::write(&path, text)?;
+    }
+    if is_new {
+        fs::rename(staging.path(), dir)?;
+        // It has become `dir`: there is nothing left to clean up.
+        let _ = staging.keep();
+        return Ok(());
+    }
+    for name in files.keys() {
+        let place = dir.join(name);
+        fs::create_dir_all(parent_of(&place))?;
+        fs::rename(staging.path().join(name), &place)?;
+    }
+    Ok(())
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
