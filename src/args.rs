@@ -8,8 +8,8 @@ use crate::exit::ExitCode;
 
 /// A circuit breaker for AWS Lambda functions fed by SQS.
 #[derive(Debug, Parser)]
-#[command(name = "breaker", version, after_help = help("\
-  breaker drill                      watch the breaker survive an outage, no AWS account needed
+#[command(name = "breaker", version, max_term_width = 110, after_help = help(
+    "  breaker drill                      watch the breaker survive an outage, no AWS account needed
   breaker drill list                 show every scenario
   breaker config default             print every setting with its default
   breaker synth --out stack          write the CloudFormation template and what belongs to it",
@@ -38,8 +38,8 @@ pub enum Command {
 /// Without a command this runs the scenario `outage`. Time is simulated: hours pass in seconds. The same seed gives the
 /// same drill, and without --seed it is seed 1, so that what you see is what the documentation shows.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "COMMAND", after_help = help("\
-  breaker drill                              the scenario `outage`
+#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "COMMAND", after_help = help(
+    "  breaker drill                              the scenario `outage`
   breaker drill --quiet                      only its balance
   breaker drill run brownout --seed random   another scenario, another course of events
   breaker drill run outage --json            the balance as one JSON object",
@@ -68,8 +68,8 @@ pub enum DrillCommand {
 /// same outage with no breaker, and whether each promise was held. The same seed gives the same drill, and without --seed
 /// it is seed 1.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker drill run long_outage
+#[command(after_help = help(
+    "  breaker drill run long_outage
   breaker drill run outage --seed random
   breaker drill run outage --config breaker.toml --circuit orders
   breaker drill run poison_message --json | jq .promises",
@@ -134,8 +134,8 @@ impl Seed {
 
 /// List the scenarios, one a line: its name, then what it is about.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker drill list
+#[command(after_help = help(
+    "  breaker drill list
   breaker drill list --json | jq -r '.[].name'",
   ExitCode::help()))]
 pub struct ListArgs {
@@ -150,10 +150,11 @@ pub struct ListArgs {
 /// exit code 0. A feature that is not supported is refused by name, never guessed.
 ///
 /// A mock file maps a state's name to the outcomes of its successive attempts:
+///
 /// {"Charge": [{"throw": {"error": "Busy", "cause": "try later"}}, {"return": {"paid": true}}]}
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, after_help = help("\
-  breaker drill asl --definition machine.asl.json --input input.json
+#[command(after_help = help(
+    "  breaker drill asl --definition machine.asl.json --input input.json
   breaker drill asl --definition machine.asl.json --input input.json --mock mock.json
   echo '{\"n\": 1}' | breaker drill asl --definition machine.asl.json --input -",
   ExitCode::help()))]
@@ -180,8 +181,8 @@ pub struct DrillAslArgs {
 /// Without --config this uses breaker.toml of the current folder if there is one, else the example stack: a queue, a
 /// dead-letter queue, a consumer, and a breaker for it. The same configuration gives the same bytes.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker synth
+#[command(after_help = help(
+    "  breaker synth
   breaker synth --config breaker.toml --out stack",
   ExitCode::help()))]
 pub struct SynthArgs {
@@ -198,8 +199,8 @@ pub struct SynthArgs {
 ///
 /// Without --config this uses breaker.toml of the current folder if there is one, else the example stack.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker asl
+#[command(after_help = help(
+    "  breaker asl
   breaker asl --config breaker.toml --circuit orders",
   ExitCode::help()))]
 pub struct AslArgs {
@@ -214,8 +215,8 @@ pub struct AslArgs {
 
 /// Check a configuration, or print one with every setting.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker config default > breaker.toml
+#[command(after_help = help(
+    "  breaker config default > breaker.toml
   breaker config check",
   ExitCode::help()))]
 pub struct ConfigArgs {
@@ -238,8 +239,8 @@ pub enum ConfigCommand {
 /// Every finding names the setting, its value, what is allowed and what to do. Errors come first; with warnings alone the
 /// exit code is 0.
 #[derive(Debug, Args)]
-#[command(after_help = help("\
-  breaker config check
+#[command(after_help = help(
+    "  breaker config check
   breaker config check orders.toml --json | jq '.findings[].name'",
   "Exit codes:\n  \
    0   no errors\n  \

@@ -37,16 +37,20 @@ pub fn load(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig
             return Ok(BreakerConfig::default());
         }
     };
-    let Reading { config, findings } = read(path)?;
-    match config {
-        Some(config) => {
-            for finding in &findings {
-                printer.problem(&finding.into());
-            }
-            Ok(config)
-        }
-        None => Err(Refusal(findings.iter().map(Problem::from).collect())),
+    let config = load_file(path)?;
+    for finding in config.validate().warnings() {
+        printer.problem(&finding.into());
     }
+    Ok(config)
+}
+
+/// The configuration in `path`, without a word about its warnings.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_file(path: &Path) -> Result<BreakerConfig, Refusal> {
+    let Reading { config, findings } = read(path)?;
+    config.ok_or_else(|| Refusal(findings.iter().map(Problem::from).collect()))
 }
 
 /// Reads one file.

@@ -1,6 +1,6 @@
 //! The exit codes, in one place.
 
-use drill::Report;
+use drill::report::Report;
 
 /// What the process tells whoever started it. The numbers are a contract: scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod settings;
 mod text;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use crate::args::{Cli, Command, ConfigCommand, DrillCommand};
 use crate::exit::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = with_scenario_tip(error);
             // Help goes to standard output and is no failure. A reader that has gone away is none either.
             let _ = error.print();
             let code = if error.use_stderr() { ExitCode::CannotRun } else { ExitCode::Done };
@@ -30,6 +32,18 @@ fn main() -> std::process::ExitCode {
     let mut printer = Printer::new(cli.color);
     let outcome = run(cli.command, &mut printer);
     printer.finish(outcome).into()
+}
+
+/// `breaker drill brownout` lacks the word `run`, which is easily forgotten.
+fn with_scenario_tip(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && drill::scenario::find(word).is_some()
+    {
+        let tip = format!("`{word}` is a scenario: breaker drill run {word}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        error.remove(ContextKind::SuggestedSubcommand);
+    }
+    error
 }
 
 fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {

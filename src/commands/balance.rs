@@ -1,7 +1,7 @@
 //! The balance of a drill as a table, and its promises.
 
 use anstyle::{AnsiColor, Style};
-use drill::Report;
+use drill::report::Report;
 
 use crate::printer::{Printer, paint};
 use crate::text::{grouped, span};

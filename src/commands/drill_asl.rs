@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use drill::asl::Finding;
 use drill::asl::mock::run_document;
 
 use crate::args::DrillAslArgs;
@@ -27,9 +28,16 @@ pub fn run(args: &DrillAslArgs, printer: &mut Printer) -> Result<ExitCode, Refus
     let definition = definition.expect("a definition is a required argument");
     let input = input.expect("an input is a required argument");
     let result = run_document(&definition, &input, mock.as_deref(), args.seed)
-        .map_err(|refusal| Refusal(refusal.to_string().lines().map(Problem::error).collect()))?;
+        .map_err(|findings| Refusal(findings.0.iter().map(problem).collect()))?;
     printer.data(&result.to_string());
     Ok(ExitCode::Done)
+}
+
+fn problem(finding: &Finding) -> Problem {
+    // The hint gets a line of its own.
+    let told = Finding { hint: String::new(), ..finding.clone() };
+    let problem = Problem::error(told.to_string());
+    if finding.hint.is_empty() { problem } else { problem.hint(&finding.hint) }
 }
 
 /// Reads every file that is named, so that all that cannot be read are told at once.

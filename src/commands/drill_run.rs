@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use drill::report::{Entry, Observer, Report, Topic};
 use drill::scenario::{self, Scenario};
 use drill::sim::{SIM_START, Time};
-use drill::{Entry, Observer, Topic};
 use workflow::config::{BreakerConfig, CircuitConfig};
 
 use crate::args::{RunOptions, Seed};
@@ -94,7 +94,7 @@ fn configured(
     wanted: Option<&str>,
     printer: &mut Printer,
 ) -> Result<CircuitConfig, Refusal> {
-    let config = config_file::load(Some(path), printer)?;
+    let config = config_file::load_file(path)?;
     let name = choose_circuit(config.circuits.keys(), wanted)?.to_owned();
     let given = config.circuits[&name].clone();
     let circuit = CircuitConfig {
@@ -113,6 +113,9 @@ fn configured(
     // What suits the file's consumer may not suit the scenario's, a FIFO queue for example.
     let findings = BreakerConfig::single(&name, circuit.clone()).validate();
     if findings.errors().next().is_none() {
+        for warning in findings.warnings() {
+            printer.problem(&warning.into());
+        }
         return Ok(circuit);
     }
     let mut problems = vec![
@@ -145,11 +148,13 @@ fn announce(scenario: &Scenario, seed: u64, options: &RunOptions, printer: &mut 
     } else {
         printer.data(&line);
         printer.data(&format!("{}: {}", paint(Style::new().bold(), scenario.name), scenario.summary));
-        printer.data("");
+        if !options.quiet {
+            printer.data("");
+        }
     }
 }
 
-fn hints(name: &str, report: &drill::Report, printer: &mut Printer) {
+fn hints(name: &str, report: &Report, printer: &mut Printer) {
     match ExitCode::of_drill(report) {
         ExitCode::Done if name == DEFAULT_SCENARIO => {
             printer.hint(

@@ -26,6 +26,12 @@ pub fn run(args: &SynthArgs, printer: &mut Printer) -> Result<ExitCode, Refusal>
         printer.data(assembly.template_json().trim_end());
         return Ok(ExitCode::Done);
     };
+    if dir.exists() && !dir.is_dir() {
+        return Err(Problem::error(format!("{} is not a folder", dir.display()))
+            .allowed("a folder, new or existing, in which you may create files")
+            .hint("choose another name with --out")
+            .into());
+    }
     let files = assembly.files();
     write_all(dir, &files).map_err(|error| {
         Problem::caused(format!("the folder {} cannot be written", dir.display()), &error)
