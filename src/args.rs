@@ -87,7 +87,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct RunOptions {
     /// The seed of all chance: a whole number, or `random` for a new one.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = Seed::parse)]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true, value_parser = Seed::parse)]
     pub seed: Seed,
 
     /// Print the balance as one JSON object on standard output, and nothing else there.
@@ -123,13 +123,16 @@ pub enum Seed {
 
 impl Seed {
     fn parse(text: &str) -> Result<Seed, String> {
-        if text == "random" {
-            return Ok(Seed::Random);
+        match text {
+            "random" => Ok(Seed::Random),
+            _ => number(text).map(Seed::Number).map_err(|allowed| format!("{allowed}, or `random`")),
         }
-        text.parse()
-            .map(Seed::Number)
-            .map_err(|_| format!("allowed is a whole number from 0 to {}, or `random`", u64::MAX))
     }
+}
+
+/// A seed that is a number. Numbers below 0 come here too, so that they are told what is allowed.
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("allowed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// List the scenarios, one a line: its name, then what it is about.
@@ -172,7 +175,7 @@ pub struct DrillAslArgs {
     pub mock: Option<PathBuf>,
 
     /// The seed of retry jitter and of `$random`.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true, value_parser = number)]
     pub seed: u64,
 }
 

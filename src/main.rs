@@ -37,11 +37,11 @@ fn main() -> std::process::ExitCode {
 /// `breaker drill brownout` lacks the word `run`, which is easily forgotten.
 fn with_scenario_tip(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
-        && drill::scenario::find(word).is_some()
+        && let Some(name) =
+            problem::nearest(word, drill::scenario::all().iter().map(|scenario| scenario.name))
     {
-        let tip = format!("`{word}` is a scenario: breaker drill run {word}");
+        let tip = format!("`{name}` is a scenario: breaker drill run {name}");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        error.remove(ContextKind::SuggestedSubcommand);
     }
     error
 }

@@ -79,10 +79,12 @@ impl Printer {
         self.note(&problem.block());
     }
 
-    /// Shows a progress bar on standard error, if that is a terminal that can redraw a line.
-    pub fn start_progress(&mut self) {
+    /// Shows a progress bar on standard error, if that is a terminal that can redraw a line. With `above`, data is
+    /// printed meanwhile: then standard output has to be a terminal too, because what another program makes of it, as
+    /// in `| tee`, would run into the bar.
+    pub fn start_progress(&mut self, above: bool) {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if !io::stderr().is_terminal() || dumb {
+        if dumb || !io::stderr().is_terminal() || (above && !io::stdout().is_terminal()) {
             return;
         }
         let style = ProgressStyle::with_template("{msg} {bar:32} {percent:>3} %")
@@ -97,7 +99,9 @@ impl Printer {
             return;
         }
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.bar.set_length(ms(all));
+        if self.bar.length() != Some(ms(all)) {
+            self.bar.set_length(ms(all));
+        }
         self.bar.set_message(text());
         self.bar.set_position(ms(done));
     }

@@ -76,6 +76,10 @@ fn write_all(dir: &Path, files: &BTreeMap<PathBuf, String>) -> io::Result<()> {
         let _ = staging.keep();
         return Ok(());
     }
+    // A move that fails halfway could not be taken back, so what can be seen beforehand is.
+    if let Some(taken) = files.keys().map(|name| dir.join(name)).find(|place| place.is_dir()) {
+        return Err(io::Error::other(format!("{} is a folder", taken.display())));
+    }
     for name in files.keys() {
         let place = dir.join(name);
         fs::create_dir_all(parent_of(&place))?;

@@ -1,0 +1,45 @@
+//! The command line as its users meet it: the real binary, its exit code, standard output and standard error.
+
+mod config;
+mod drills;
+mod sandbox;
+mod states_language;
+mod synth;
+
+use sandbox::Sandbox;
+
+/// Runs in an empty folder and compares exit code and both streams with the snapshot `name`.
+fn check(name: &str, args: &[&str]) {
+    check_in(&Sandbox::new(), name, args);
+}
+
+/// The same in a folder that was prepared.
+fn check_in(sandbox: &Sandbox, name: &str, args: &[&str]) {
+    insta::assert_snapshot!(name, sandbox.run(args).shown());
+}
+
+#[test]
+fn every_command_explains_itself() {
+    check("help", &["--help"]);
+    check("help_drill", &["drill", "--help"]);
+    check("help_drill_run", &["drill", "run", "--help"]);
+    check("help_drill_list", &["drill", "list", "--help"]);
+    check("help_drill_asl", &["drill", "asl", "--help"]);
+    check("help_synth", &["synth", "--help"]);
+    check("help_asl", &["asl", "--help"]);
+    check("help_config", &["config", "--help"]);
+    check("help_config_check", &["config", "check", "--help"]);
+    check("help_config_default", &["config", "default", "--help"]);
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_says_what_is_allowed() {
+    check("usage_no_command", &[]);
+    check("usage_unknown_command", &["dril"]);
+    check("usage_unknown_option", &["synth", "--output", "x"]);
+    check("usage_scenario_without_run", &["drill", "brown_out"]);
+    check("usage_seed_out_of_range", &["drill", "run", "outage", "--seed", "18446744073709551616"]);
+    check("usage_seed_no_number", &["drill", "--seed", "-3"]);
+    check("usage_asl_seed", &["drill", "asl", "--definition", "a", "--input", "b", "--seed", "1e3"]);
+    check("usage_circuit_without_config", &["drill", "--circuit", "orders"]);
+}
