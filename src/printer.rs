@@ -79,10 +79,10 @@ impl Printer {
         self.note(&problem.block());
     }
 
-    /// Shows a progress bar on standard error, if that is a terminal that can redraw a line. With `above`, data is
+    /// Shows a progress bar that begins with `text` on standard error, if that is a terminal that can redraw a line. With `above`, data is
     /// printed meanwhile: then standard output has to be a terminal too, because what another program makes of it, as
     /// in `| tee`, would run into the bar.
-    pub fn start_progress(&mut self, above: bool) {
+    pub fn start_progress(&mut self, above: bool, text: &'static str) {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         if dumb || !io::stderr().is_terminal() || (above && !io::stdout().is_terminal()) {
             return;
@@ -90,7 +90,8 @@ impl Printer {
         let style = ProgressStyle::with_template("{msg} {bar:32} {percent:>3} %")
             .expect("the template has no mistake")
             .progress_chars("█▉▊▋▌▍▎▏ ");
-        self.bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style);
+        self.bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style);
+        self.bar.set_message(text);
     }
 
     /// Moves the bar.

@@ -38,7 +38,9 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
 
     let started = wall_clock();
     let shows_timeline = !options.quiet && !options.json;
-    printer.start_progress(shows_timeline);
+    // Nothing happens that could be shown until the other run is over.
+    let first = if options.no_baseline { "starting" } else { "first the same with no breaker" };
+    printer.start_progress(shows_timeline, first);
     let mut timeline = Timeline { printer, length: scenario.length, shows_entries: shows_timeline };
     let drill_options = drill::Options { seed, baseline: !options.no_baseline, circuit };
     let outcome = drill::run(&scenario, drill_options, &mut timeline);

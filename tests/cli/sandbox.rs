@@ -15,7 +15,7 @@ pub struct Sandbox(TempDir);
 
 impl Sandbox {
     pub fn new() -> Sandbox {
-        Sandbox(tempfile::tempdir().unwrap())
+        Sandbox(tempfile::tempdir().expect("a temporary folder can be made"))
     }
 
     /// A sandbox with one file.
@@ -25,7 +25,7 @@ impl Sandbox {
 
     /// Adds a file.
     pub fn and(self, name: &str, text: &str) -> Sandbox {
-        fs::write(self.path(name), text).unwrap();
+        fs::write(self.path(name), text).expect("a sandbox can be written");
         self
     }
 
@@ -34,14 +34,15 @@ impl Sandbox {
     }
 
     pub fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
+        fs::read_to_string(self.path(name)).expect("the file exists")
     }
 
     /// Names in a folder, in order.
     pub fn names(&self, dir: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(dir)).unwrap();
+        let entries = fs::read_dir(self.path(dir)).expect("the folder exists");
+        let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
         let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            entries.map(|entry| name(entry.expect("the folder can be read"))).collect();
         names.sort();
         names
     }
@@ -57,7 +58,7 @@ impl Sandbox {
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
-        Ran::of(self.command(args).output().unwrap(), self.0.path())
+        Ran::of(self.command(args).output().expect("the binary starts"), self.0.path())
     }
 
     pub fn run_with_stdin(&self, args: &[&str], stdin: &str) -> Ran {
@@ -67,9 +68,11 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        Ran::of(child.wait_with_output().unwrap(), self.0.path())
+            .expect("the binary starts");
+        let mut pipe = child.stdin.take().expect("standard input is a pipe");
+        pipe.write_all(stdin.as_bytes()).expect("the binary reads standard input");
+        drop(pipe);
+        Ran::of(child.wait_with_output().expect("the binary ends"), self.0.path())
     }
 }
 
@@ -82,8 +85,8 @@ pub struct Ran {
 
 impl Ran {
     fn of(output: Output, dir: &Path) -> Ran {
-        let text =
-            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&dir.display().to_string(), "[DIR]");
+        let dir = dir.display().to_string();
+        let text = |bytes| String::from_utf8(bytes).expect("the output is text").replace(&dir, "[DIR]");
         Ran {
             code: output.status.code().expect("no signal ends the command"),
             stdout: text(output.stdout),
@@ -99,6 +102,6 @@ impl Ran {
     /// Standard output as one JSON value, of a run that went well.
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.shown());
-        serde_json::from_str(&self.stdout).unwrap()
+        serde_json::from_str(&self.stdout).expect("standard output is JSON")
     }
 }
