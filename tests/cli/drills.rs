@@ -117,6 +117,16 @@ fn the_seed_decides_the_trace_and_the_configuration_changes_it() {
 }
 
 #[test]
+fn a_drill_that_does_not_come_to_its_end_says_what_is_missing() {
+    let gives_up = "[circuits.orders.exhausted]\nafter_probes_count = 1\nthen = \"fail\"\n";
+    let sandbox = Sandbox::with("gives_up.toml", gives_up);
+    let ran = sandbox.run(&[&SHORT[..], &["--config", "gives_up.toml"]].concat());
+    assert_eq!(ran.code, 11, "{}", ran.shown());
+    assert!(ran.stdout.contains("did not converge:\n  "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the mapping is Disabled, not Enabled"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_random_seed_is_told_so_that_the_run_can_be_repeated() {
     let seed = run_short(&["--seed", "random", "--json"]).json()["seed"].as_u64().unwrap();
     let again = run_short(&["--seed", &seed.to_string(), "--json"]);
