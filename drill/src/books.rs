@@ -142,7 +142,8 @@ impl Books {
     /// Numbers of the messages that are nowhere.
     pub fn lost(&self) -> impl Iterator<Item = usize> {
         self.fates.iter().enumerate().filter_map(|(trace, fate)| {
-            let somewhere = fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0 || fate.purged;
+            let somewhere =
+                fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0 || fate.purged;
             (!somewhere).then_some(trace)
         })
     }

@@ -56,12 +56,14 @@ impl Template {
 pub fn is_complete(copy: &Outgoing) -> bool {
     let attribute = |name: &str| copy.message_attributes.get(name);
     let text = |name: &str, kind: &str, value: &str| {
-        attribute(name).is_some_and(|found| found.data_type == kind && found.string_value.as_deref() == Some(value))
+        attribute(name)
+            .is_some_and(|found| found.data_type == kind && found.string_value.as_deref() == Some(value))
     };
     copy.message_attributes.len() == 3
         && text("Customer", "String", &format!("customer of {CANARY}"))
         && text("Priority", "Number", "7")
-        && attribute("Signature").is_some_and(|found| found.binary_value.as_deref() == Some(&[0, 159, 146, 150][..]))
+        && attribute("Signature")
+            .is_some_and(|found| found.binary_value.as_deref() == Some(&[0, 159, 146, 150][..]))
         && copy.trace_header.as_deref() == Some(TRACE_HEADER)
 }
 
@@ -73,15 +75,8 @@ pub fn number_of(body: &str) -> Option<u32> {
     digits[..end].parse().ok()
 }
 
-/// Ids and numbers of the messages of an SQS event.
-pub fn traces_of(event: &Value) -> Vec<(String, u32)> {
+/// Numbers of the messages of an SQS event, in its order.
+pub fn traces_of(event: &Value) -> Vec<u32> {
     let records = event.get("Records").and_then(Value::as_array);
-    records
-        .into_iter()
-        .flatten()
-        .filter_map(|record| {
-            let id = record.get("messageId")?.as_str()?.to_owned();
-            Some((id, number_of(record.get("body")?.as_str()?)?))
-        })
-        .collect()
+    records.into_iter().flatten().filter_map(|record| number_of(record.get("body")?.as_str()?)).collect()
 }

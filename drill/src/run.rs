@@ -102,7 +102,8 @@ impl Drill {
         let assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
         let sim = Sim::new(options.seed);
         let stack = load(&assembly)?;
-        let cloud = Cloud::create(&stack, &sim, scenario.knobs.clone(), with_breaker).map_err(RunError::Cloud)?;
+        let cloud =
+            Cloud::create(&stack, &sim, scenario.knobs.clone(), with_breaker).map_err(RunError::Cloud)?;
         let mapping = stack.of_kind(Kind::EventSourceMapping).next().ok_or(RunError::Missing("mapping"))?;
         let source = mapping.properties.get("EventSourceArn").and_then(serde_json::Value::as_str);
         let url = stack
@@ -200,7 +201,8 @@ impl Drill {
         let (visible, in_flight, delayed) = self.cloud.queue_counts(self.queue);
         let empty = visible + in_flight + delayed == 0;
         if ending.drained && !empty {
-            missing.push(format!("the queue holds {visible} visible, {in_flight} in flight, {delayed} delayed"));
+            missing
+                .push(format!("the queue holds {visible} visible, {in_flight} in flight, {delayed} delayed"));
         }
         if *self.producers.borrow() > 0 {
             missing.push("messages are still being sent".to_owned());
@@ -238,7 +240,8 @@ impl Drill {
     fn report(&self) -> Report {
         let missing = self.missing();
         let circuit = self.cloud.circuit_state(CIRCUIT);
-        let settings = self.cloud.describe_mapping(&self.mapping_uuid, crate::cloud::mappings::Mapping::settings);
+        let settings =
+            self.cloud.describe_mapping(&self.mapping_uuid, crate::cloud::mappings::Mapping::settings);
         let mapping_state = self.mapping_state();
         self.cloud.with_scribe(|scribe| {
             let balance: Balance = scribe.books.balance();

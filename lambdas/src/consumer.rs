@@ -93,15 +93,15 @@ pub async fn handle_event<P: Ledger + Work>(
     settings: &ConsumerSettings,
     ports: &P,
 ) -> Result<Option<SqsBatchResponse>, ConsumerError> {
+    if settings.should_error && !settings.report_batch_item_failures {
+        warn!(message_count = event.records.len(), "the downstream service is unavailable");
+        return Err(ConsumerError::DownstreamUnavailable);
+    }
     let batch: Vec<(String, bool)> =
         event.records.iter().map(|record| (id(record), is_json(record))).collect();
     if settings.report_batch_item_failures {
         let fifo = event.records.iter().any(|record| record.event_source_arn.as_deref().is_some_and(is_fifo));
         return Ok(Some(report(&batch, fifo, settings, ports).await));
-    }
-    if settings.should_error {
-        warn!(message_count = batch.len(), "the downstream service is unavailable");
-        return Err(ConsumerError::DownstreamUnavailable);
     }
     // Nothing is worked on in a batch that is going to fail: all of it will be delivered again.
     let malformed_count = batch.iter().filter(|(_, well_formed)| !well_formed).count();

@@ -25,7 +25,8 @@ impl Checker for ExactRestore {
         match observation {
             Observation::MappingChangedByOthers(settings) => self.owners = settings.clone(),
             Observation::MappingAsked(settings) if settings.enabled && !self.owners.enabled => {
-                self.breaches.add(at, || "the breaker enabled a mapping that somebody else had disabled".to_owned());
+                self.breaches
+                    .add(at, || "the breaker enabled a mapping that somebody else had disabled".to_owned());
             }
             Observation::MappingAsked(_)
             | Observation::Invoked(_)
@@ -40,7 +41,10 @@ impl Checker for ExactRestore {
 
     fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict {
         let name = "exact_restore";
-        if end.circuit == CircuitState::Closed.name() && end.mapping != self.owners && self.breaches.count == 0 {
+        if end.circuit == CircuitState::Closed.name()
+            && end.mapping != self.owners
+            && self.breaches.count == 0
+        {
             let detail = format!("the mapping is {:?} but was {:?}", end.mapping, self.owners);
             return PromiseVerdict { name, held: false, detail };
         }

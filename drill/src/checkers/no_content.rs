@@ -33,7 +33,9 @@ fn holds_canary(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(CANARY),
         Value::Array(items) => items.iter().any(holds_canary),
-        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains(CANARY) || holds_canary(value)),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.contains(CANARY) || holds_canary(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

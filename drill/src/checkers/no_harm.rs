@@ -29,7 +29,8 @@ impl Checker for NoHarmByProbing {
             Observation::Deleted { trace, by: Actor::Probe | Actor::Rejitter, safe } => {
                 self.deleted += 1;
                 if !safe {
-                    self.breaches.add(at, || format!("message #{trace} was deleted unprocessed, without a copy"));
+                    self.breaches
+                        .add(at, || format!("message #{trace} was deleted unprocessed, without a copy"));
                 }
             }
             Observation::Deleted { .. }

@@ -29,7 +29,8 @@ impl Checker for QuietWhileOpen {
             Observation::MappingChangedByOthers(settings) if settings.enabled => self.quiet = false,
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => self.quiet = false,
             Observation::Invoked(Actor::Mapping) if self.quiet => {
-                self.breaches.add(at, || "the mapping invoked the consumer while the circuit was open".to_owned());
+                self.breaches
+                    .add(at, || "the mapping invoked the consumer while the circuit was open".to_owned());
             }
             Observation::Invoked(Actor::Probe) => {
                 self.quiet = true;

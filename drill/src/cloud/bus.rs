@@ -31,10 +31,11 @@ impl Rules {
         let mut rules = Vec::new();
         for resource in stack.of_kind(Kind::Rule) {
             let arn = resource.arn.as_deref().unwrap_or_default();
-            let rule = Rule::from_properties(&resource.name, arn, &resource.properties).map_err(|problems| {
-                let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                CloudError::resource(resource, all)
-            })?;
+            let rule =
+                Rule::from_properties(&resource.name, arn, &resource.properties).map_err(|problems| {
+                    let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    CloudError::resource(resource, all)
+                })?;
             rules.push(rule);
         }
         Ok(Rules { rules, event_count: Cell::new(0), last_alarm_event: RefCell::default() })
@@ -102,7 +103,8 @@ impl Cloud {
 
     fn call_target(&self, rule: &Rule, target: &Target, event: &Value) -> Result<(), String> {
         let input = rule.input_for(target, event, self.now_ms() as i64).map_err(|error| error.to_string())?;
-        let input: Value = serde_json::from_str(&input).map_err(|error| format!("the input is not JSON: {error}"))?;
+        let input: Value =
+            serde_json::from_str(&input).map_err(|error| format!("the input is not JSON: {error}"))?;
         if !self.breaker_listens {
             return Ok(());
         }
@@ -134,7 +136,12 @@ impl Cloud {
             let now = cloud.now_ms();
             let changes: Vec<StateChange> = {
                 let metrics = cloud.metrics.borrow();
-                cloud.alarms.borrow_mut().iter_mut().filter_map(|alarm| alarm.evaluate(now, &metrics)).collect()
+                cloud
+                    .alarms
+                    .borrow_mut()
+                    .iter_mut()
+                    .filter_map(|alarm| alarm.evaluate(now, &metrics))
+                    .collect()
             };
             changes.into_iter().for_each(|change| cloud.alarm_changed(&change));
             cloud.evaluate_alarms_at(when + Duration::from_millis(EVALUATION_INTERVAL_MS));
@@ -205,7 +212,8 @@ fn summary(event: &Value) -> String {
     }
     let suspects = detail("suspect_message_ids").and_then(Value::as_array).filter(|ids| !ids.is_empty());
     if let Some(ids) = suspects {
-        parts.push(format!("suspects={}", ids.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")));
+        parts
+            .push(format!("suspects={}", ids.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")));
     }
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }

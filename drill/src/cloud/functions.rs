@@ -8,9 +8,7 @@ use lambdas::consumer::{self, ConsumerSettings};
 use lambdas::failure::{HandlerError, decode};
 use lambdas::{mapping, probe, rejitter};
 use serde_json::{Value, json};
-use workflow::contract::{
-    ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, RejitterRequest,
-};
+use workflow::contract::{ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, RejitterRequest};
 
 use super::cloudformation::Resource;
 use super::cloudwatch::{Metrics, SeriesId, SeriesKey};
@@ -78,6 +76,16 @@ pub(super) enum ConsumerPayload {
     Event(SqsEvent),
 }
 
+impl ConsumerPayload {
+    /// Id of the message at this place of the event.
+    pub(super) fn message_id(&self, at: usize) -> Option<&str> {
+        match self {
+            ConsumerPayload::Json(payload) => payload.get("Records")?.get(at)?.get("messageId")?.as_str(),
+            ConsumerPayload::Event(event) => event.records.get(at)?.message_id.as_deref(),
+        }
+    }
+}
+
 /// What an invocation of the consumer came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerOutcome {
@@ -95,12 +103,12 @@ impl ConsumerOutcome {
 }
 
 impl Cloud {
-    /// Runs the consumer on an event whose messages have these ids and numbers.
+    /// Runs the consumer on an event whose messages have these numbers, in its order.
     pub(super) async fn run_consumer(
         &self,
         function_arn: &str,
-        payload: ConsumerPayload,
-        traces: &[(String, u32)],
+        payload: &ConsumerPayload,
+        traces: &[u32],
         by: Actor,
     ) -> ConsumerOutcome {
         let (limit, invocations, errors, mut settings) = {
@@ -119,16 +127,16 @@ impl Cloud {
         settings.ledger_queue_url = Some("ledger".to_owned());
         let started_ms = self.now_ms();
         self.observe(&Observation::Invoked(by));
-        self.with_scribe(|scribe| traces.iter().for_each(|(_, trace)| scribe.books.tried(*trace)));
+        self.with_scribe(|scribe| traces.iter().for_each(|trace| scribe.books.tried(*trace)));
         let pause = if settings.should_error { &self.knobs.failing_ms } else { &self.knobs.healthy_ms };
         let pause = self.draw(pause);
         let hangs = dependency == Dependency::Hanging;
-        let ports = ConsumerPorts { cloud: self, traces, hangs };
+        let ports = ConsumerPorts { cloud: self, payload, traces, hangs };
         let work = async {
             self.sim.sleep(pause).await;
             match payload {
-                ConsumerPayload::Json(payload) => consumer::handle(payload, &settings, &ports).await,
-                ConsumerPayload::Event(event) => consumer::handle_event(&event, &settings, &ports).await,
+                ConsumerPayload::Json(payload) => consumer::handle(payload.clone(), &settings, &ports).await,
+                ConsumerPayload::Event(event) => consumer::handle_event(event, &settings, &ports).await,
             }
         };
         let outcome = match timeout(&self.sim, limit, work).await {
@@ -172,19 +180,30 @@ impl Cloud {
     ///
     /// # Errors
     /// The error's name and its text, as Step Functions sees them.
-    pub(super) async fn run_function(&self, function_arn: &str, payload: Value) -> Result<Value, (String, String)> {
+    pub(super) async fn run_function(
+        &self,
+        function_arn: &str,
+        payload: Value,
+    ) -> Result<Value, (String, String)> {
         let found = {
             let functions = self.functions.borrow();
-            functions.get(function_arn).map(|function| (function.kind, function.timeout, function.role_arn.clone()))
+            functions
+                .get(function_arn)
+                .map(|function| (function.kind, function.timeout, function.role_arn.clone()))
         };
         let Some((kind, limit, role_arn)) = found else {
-            return Err(("Lambda.ResourceNotFoundException".to_owned(), format!("there is no function {function_arn}")));
+            return Err((
+                "Lambda.ResourceNotFoundException".to_owned(),
+                format!("there is no function {function_arn}"),
+            ));
         };
         let ports = Ports::new(self, kind, role_arn);
         match timeout(&self.sim, limit, run_handler(kind, payload, limit, &ports)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err((error.error_type().to_owned(), error.error_message())),
-            Err(_) => Err(("Sandbox.Timedout".to_owned(), format!("Task timed out after {} s", limit.as_secs()))),
+            Err(_) => {
+                Err(("Sandbox.Timedout".to_owned(), format!("Task timed out after {} s", limit.as_secs())))
+            }
         }
     }
 

@@ -13,7 +13,9 @@ use super::cloudformation::{Kind, Stack};
 use super::dynamodb::ItemError;
 use super::error::ServiceError;
 use super::world::{Cloud, CloudError, text};
-use crate::asl::{ExecutionInfo, HistoryEvent, Host, Machine, Outcome, Signal, TaskCall, TaskFailure, execute};
+use crate::asl::{
+    ExecutionInfo, HistoryEvent, Host, Machine, Outcome, Signal, TaskCall, TaskFailure, execute,
+};
 use crate::checkers::Observation;
 use crate::report::Topic;
 use crate::sim::{Notify, TaskId};
@@ -85,7 +87,8 @@ impl Cloud {
     /// # Errors
     /// `StateMachineDoesNotExist`.
     pub fn start_execution(&self, machine_arn: &str, input: Value) -> Result<String, ServiceError> {
-        let missing = || ServiceError::new(400, "StateMachineDoesNotExist", format!("there is no {machine_arn}"));
+        let missing =
+            || ServiceError::new(400, "StateMachineDoesNotExist", format!("there is no {machine_arn}"));
         let slot = self.machines.machines.get(machine_arn).cloned().ok_or_else(missing)?;
         let number = self.machines.started_count.get() + 1;
         self.machines.started_count.set(number);
@@ -236,7 +239,10 @@ impl ExecutionHost {
             Some(Call::SetAlarmState) => self.set_alarm_state(arguments),
             None => Err(TaskFailure::new(
                 "States.Runtime",
-                format!("the model knows no resource {}; it knows what the breaker's workflow calls", call.resource),
+                format!(
+                    "the model knows no resource {}; it knows what the breaker's workflow calls",
+                    call.resource
+                ),
             )),
         }
     }
@@ -278,7 +284,9 @@ impl ExecutionHost {
                 let verdict = of("verdict");
                 let detail = match verdict.as_str() {
                     "unhealthy" => format!(": {}", of("error")),
-                    "none_visible" => format!(": {} in flight, {} delayed", of("in_flight_count"), of("delayed_count")),
+                    "none_visible" => {
+                        format!(": {} in flight, {} delayed", of("in_flight_count"), of("delayed_count"))
+                    }
                     "overruled" => format!(": the mapping is {}", of("state")),
                     _ => String::new(),
                 };
@@ -344,7 +352,8 @@ impl ExecutionHost {
                 scribe.milestones.claimed.get_or_insert(now);
             });
         }
-        let until_of = |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
+        let until_of =
+            |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
         if let Some(until) = until_of(after).filter(|until| before.and_then(until_of) != Some(*until)) {
             let wait_s = until.saturating_sub(self.cloud.now_ms()).div_ceil(1000);
             let failed = attribute(after, item::FAILED_PROBES).unwrap_or_default();
@@ -402,9 +411,18 @@ impl ExecutionHost {
 
     fn set_alarm_state(&self, arguments: &Value) -> Result<Value, TaskFailure> {
         let name = text(arguments, "AlarmName").unwrap_or_default();
-        let arn = self.cloud.alarms.borrow().iter().find(|alarm| alarm.name() == name).map(|alarm| alarm.arn().to_owned());
+        let arn = self
+            .cloud
+            .alarms
+            .borrow()
+            .iter()
+            .find(|alarm| alarm.name() == name)
+            .map(|alarm| alarm.arn().to_owned());
         let Some(arn) = arn else {
-            return Err(TaskFailure::new("CloudWatch.ResourceNotFoundException", format!("there is no alarm {name}")));
+            return Err(TaskFailure::new(
+                "CloudWatch.ResourceNotFoundException",
+                format!("there is no alarm {name}"),
+            ));
         };
         self.allow("CloudWatch", "cloudwatch:SetAlarmState", &arn)?;
         self.cloud.set_alarm_state(&AlarmStateRequest {

@@ -80,7 +80,12 @@ impl Mapping {
         let properties = &resource.properties;
         for name in properties.as_object().into_iter().flat_map(|object| object.keys()) {
             const KNOWN: [&str; 7] = [
-                "EventSourceArn", "FunctionName", "BatchSize", "Enabled", "FunctionResponseTypes", "MetricsConfig",
+                "EventSourceArn",
+                "FunctionName",
+                "BatchSize",
+                "Enabled",
+                "FunctionResponseTypes",
+                "MetricsConfig",
                 "ScalingConfig",
             ];
             if !KNOWN.contains(&name.as_str()) {
@@ -104,7 +109,8 @@ impl Mapping {
             failed: series("FailedInvokeEventCount"),
             deleted: series("DeletedEventCount"),
         });
-        let enabled = properties.get("Enabled").is_none_or(|enabled| enabled != &json!(false) && enabled != "false");
+        let enabled =
+            properties.get("Enabled").is_none_or(|enabled| enabled != &json!(false) && enabled != "false");
         let maximum_concurrency =
             properties.get("ScalingConfig").and_then(|config| whole(config, "MaximumConcurrency"));
         Ok(Mapping {
@@ -157,7 +163,11 @@ impl Cloud {
     ///
     /// # Errors
     /// `ResourceNotFoundException`.
-    pub fn describe_mapping<T>(&self, uuid: &str, look: impl FnOnce(&Mapping) -> T) -> Result<T, ServiceError> {
+    pub fn describe_mapping<T>(
+        &self,
+        uuid: &str,
+        look: impl FnOnce(&Mapping) -> T,
+    ) -> Result<T, ServiceError> {
         self.mappings.borrow().get(uuid).map(look).ok_or_else(|| not_found(uuid))
     }
 
@@ -196,9 +206,13 @@ impl Cloud {
         };
         match by {
             Actor::Outsider => self.observe(&Observation::MappingChangedByOthers(settings.clone())),
-            Actor::Mapping | Actor::Probe | Actor::Rejitter => self.observe(&Observation::MappingAsked(settings.clone())),
+            Actor::Mapping | Actor::Probe | Actor::Rejitter => {
+                self.observe(&Observation::MappingAsked(settings.clone()))
+            }
         }
-        let limit = settings.maximum_concurrency.map_or(String::new(), |count| format!(", maximum concurrency {count}"));
+        let limit = settings
+            .maximum_concurrency
+            .map_or(String::new(), |count| format!(", maximum concurrency {count}"));
         self.note(Topic::Mapping, format!("{state}{limit}"));
         self.settle_later(uuid, generation, &settings);
         Ok(())
@@ -243,7 +257,9 @@ impl Cloud {
             let mappings = self.mappings.borrow();
             mappings
                 .values()
-                .find(|mapping| mapping.queue == queue && mapping.polling && mapping.free_count(&self.knobs) > 0)
+                .find(|mapping| {
+                    mapping.queue == queue && mapping.polling && mapping.free_count(&self.knobs) > 0
+                })
                 .map(|mapping| mapping.uuid.clone())
         };
         if let Some(uuid) = uuid {
@@ -314,19 +330,17 @@ impl Cloud {
             mapping.in_use_count += 1;
             let mut event = SqsEvent::default();
             event.records = batch.iter().map(|message| record(message, &mapping.queue_arn)).collect();
-            let traces: Vec<(String, u32)> =
-                batch.iter().map(|message| (message.message_id().to_string(), message.trace())).collect();
+            let traces: Vec<u32> = batch.iter().map(ReceivedMessage::trace).collect();
             (mapping.function_arn.clone(), mapping.queue, ConsumerPayload::Event(event), traces)
         };
         let (cloud, name) = (self.clone(), uuid.to_owned());
         let started_ms = self.now_ms();
         self.sim.spawn(async move {
-            let outcome = cloud.run_consumer(&function_arn, payload, &traces, Actor::Mapping).await;
-            let ids: Vec<&str> = traces.iter().map(|(id, _)| id.as_str()).collect();
+            let outcome = cloud.run_consumer(&function_arn, &payload, &traces, Actor::Mapping).await;
             let failed = {
                 let mappings = cloud.mappings.borrow();
                 let mapping = mappings.get(&name).expect("a mapping is never removed");
-                failed_items(&outcome, mapping.reports_batch_item_failures, &ids)
+                failed_items(&outcome, mapping.reports_batch_item_failures, &payload, batch.len())
             };
             let mut failed_count = 0;
             for (message, failed) in batch.iter().zip(&failed) {
@@ -334,16 +348,29 @@ impl Cloud {
                     failed_count += 1;
                 } else {
                     // The newest handle there is; a message that has become visible meanwhile is delivered again.
-                    let _ = cloud.delete(queue, &message.receipt_handle, Actor::Mapping);
+                    let _ = cloud.delete_received(queue, message, Actor::Mapping);
                 }
             }
-            cloud.settle_batch(&name, started_ms, batch.len(), failed_count, outcome.function_error.is_some());
+            cloud.settle_batch(
+                &name,
+                started_ms,
+                batch.len(),
+                failed_count,
+                outcome.function_error.is_some(),
+            );
             cloud.poll(&name);
         });
     }
 
     /// Counts a batch, and lets the mapping grow or shrink once a minute.
-    fn settle_batch(&self, uuid: &str, started_ms: u64, count: usize, failed_count: usize, function_failed: bool) {
+    fn settle_batch(
+        &self,
+        uuid: &str,
+        started_ms: u64,
+        count: usize,
+        failed_count: usize,
+        function_failed: bool,
+    ) {
         let mut mappings = self.mappings.borrow_mut();
         let Some(mapping) = mappings.get_mut(uuid) else { return };
         if let Some(events) = mapping.events {
@@ -381,21 +408,27 @@ fn not_found(uuid: &str) -> ServiceError {
 fn record(message: &ReceivedMessage, queue_arn: &str) -> SqsMessage {
     let mut record = SqsMessage::default();
     record.message_id = Some(message.message_id().to_string());
-    record.receipt_handle = Some(message.receipt_handle.clone());
     record.body = Some(message.body().to_string());
-    record.event_source_arn = Some(queue_arn.to_owned());
+    // The consumer looks at it for one thing only: whether the order within a batch matters.
+    record.event_source_arn = queue_arn.ends_with(".fifo").then(|| queue_arn.to_owned());
     record
 }
 
 /// Which messages of a batch failed, by the mapping's own rules: a function error fails all; with
 /// `ReportBatchItemFailures` the answer names those that failed, and an answer that cannot be read fails all.
-fn failed_items(outcome: &ConsumerOutcome, reports: bool, ids: &[&str]) -> Vec<bool> {
+fn failed_items(
+    outcome: &ConsumerOutcome,
+    reports: bool,
+    event: &ConsumerPayload,
+    count: usize,
+) -> Vec<bool> {
     if outcome.function_error.is_some() {
-        return vec![true; ids.len()];
+        return vec![true; count];
     }
     if !reports || outcome.payload.is_null() || outcome.payload == json!({}) {
-        return vec![false; ids.len()];
+        return vec![false; count];
     }
+    let ids: Vec<&str> = (0..count).filter_map(|at| event.message_id(at)).collect();
     let named: Option<Vec<&str>> = match outcome.payload.get("batchItemFailures") {
         None => None,
         Some(Value::Null) => Some(Vec::new()),
@@ -407,6 +440,6 @@ fn failed_items(outcome: &ConsumerOutcome, reports: bool, ids: &[&str]) -> Vec<b
         Some(named) if named.iter().all(|name| ids.contains(name)) => {
             ids.iter().map(|id| named.contains(id)).collect()
         }
-        Some(_) | None => vec![true; ids.len()],
+        Some(_) | None => vec![true; count],
     }
 }

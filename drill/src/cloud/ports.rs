@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lambdas::ports::{
-    BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings, Functions,
-    Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message, MessageAttribute, Messages, Outgoing,
-    QueueCounts, REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange, Work,
+    BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
+    Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
+    MessageAttribute, Messages, Outgoing, QueueCounts, REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange,
+    Work,
 };
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -71,7 +72,8 @@ impl World {
     /// # Errors
     /// `AccessDeniedException`.
     pub(super) fn allow(&self, role_arn: &str, action: &str, resource: &str) -> Result<(), ServiceError> {
-        let denied = || ServiceError::new(403, "AccessDeniedException", format!("there is no role {role_arn}"));
+        let denied =
+            || ServiceError::new(403, "AccessDeniedException", format!("there is no role {role_arn}"));
         self.roles.get(role_arn).ok_or_else(denied)?.check(action, resource, &BTreeMap::new())
     }
 }
@@ -96,7 +98,11 @@ impl EventSourceMappings for Ports<'_> {
         describe(self.cloud, operation, uuid)
     }
 
-    async fn update_mapping(&self, uuid: &str, update: MappingUpdate) -> Result<MappingDescription, CallError> {
+    async fn update_mapping(
+        &self,
+        uuid: &str,
+        update: MappingUpdate,
+    ) -> Result<MappingDescription, CallError> {
         let operation = "UpdateEventSourceMapping";
         self.begin(operation, "lambda:UpdateEventSourceMapping", &self.mapping_arn(uuid)).await?;
         let maximum_concurrency = match update.maximum_concurrency {
@@ -181,7 +187,11 @@ impl Messages for Ports<'_> {
             .collect())
     }
 
-    async fn send_batch(&self, queue_url: &str, messages: &[Outgoing]) -> Result<BatchResult<String>, CallError> {
+    async fn send_batch(
+        &self,
+        queue_url: &str,
+        messages: &[Outgoing],
+    ) -> Result<BatchResult<String>, CallError> {
         let operation = "SendMessageBatch";
         let queue = self.begin_on_queue(operation, "sqs:SendMessage", queue_url).await?;
         Ok(messages
@@ -217,11 +227,15 @@ fn to_message(received: &ReceivedMessage) -> Message {
     };
     Message {
         message_id: received.message_id().to_string(),
-        receipt_handle: received.receipt_handle.clone(),
+        receipt_handle: received.receipt_handle(),
         body: received.body().to_string(),
         md5_of_body: received.md5_of_body(),
         md5_of_message_attributes: received.md5_of_message_attributes(),
-        attributes: received.system_attributes().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        attributes: received
+            .system_attributes()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         message_attributes: received
             .message_attributes()
             .map(|all| all.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
@@ -249,20 +263,26 @@ fn to_request(outgoing: &Outgoing) -> SendRequest {
 }
 
 impl Functions for Ports<'_> {
-    async fn invoke(&self, function_arn: &str, payload: Vec<u8>, deadline: Duration) -> Result<Invocation, CallError> {
+    async fn invoke(
+        &self,
+        function_arn: &str,
+        payload: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Invocation, CallError> {
         let operation = "Invoke";
         self.begin(operation, "lambda:InvokeFunction", function_arn).await?;
         if !self.cloud.functions.borrow().contains_key(function_arn) {
             return Err(call_error(operation, Cloud::no_such_function(function_arn)));
         }
-        let payload: Value = serde_json::from_slice(&payload)
-            .map_err(|_| CallError::new(operation, "InvalidRequestContentException", CallErrorKind::Refused))?;
+        let payload: Value = serde_json::from_slice(&payload).map_err(|_| {
+            CallError::new(operation, "InvalidRequestContentException", CallErrorKind::Refused)
+        })?;
         let traces = message::traces_of(&payload);
         let (cloud, arn, actor) = (self.cloud.clone(), function_arn.to_owned(), self.actor);
         // The consumer runs on when its caller stops waiting, as it does on AWS.
         let (sender, receiver) = crate::sim::oneshot();
         self.cloud.sim.spawn(async move {
-            let outcome = cloud.run_consumer(&arn, ConsumerPayload::Json(payload), &traces, actor).await;
+            let outcome = cloud.run_consumer(&arn, &ConsumerPayload::Json(payload), &traces, actor).await;
             let _ = sender.send(outcome);
         });
         match timeout(&self.cloud.sim, deadline, receiver).await {
@@ -285,7 +305,8 @@ impl Circuits for Ports<'_> {
             (name.clone(), table.arn().to_owned())
         };
         self.begin(operation, "dynamodb:GetItem", &arn).await?;
-        let request = json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": circuit } }, "ConsistentRead": true });
+        let request =
+            json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": circuit } }, "ConsistentRead": true });
         let answer = self.cloud.tables.borrow()[&name]
             .get_item(&request)
             .map_err(|error| call_error(operation, error.error))?;
@@ -318,8 +339,10 @@ impl Chance for Ports<'_> {
 pub struct ConsumerPorts<'a> {
     /// The cloud.
     pub cloud: &'a Cloud,
-    /// Ids and numbers of the batch's messages.
-    pub traces: &'a [(String, u32)],
+    /// The event.
+    pub payload: &'a ConsumerPayload,
+    /// Numbers of its messages, in its order.
+    pub traces: &'a [u32],
     /// Whether the dependency hangs.
     pub hangs: bool,
 }
@@ -335,8 +358,11 @@ impl Work for ConsumerPorts<'_> {
 impl Ledger for ConsumerPorts<'_> {
     async fn record(&self, _queue_url: &str, message_ids: &[String]) -> Result<BatchResult<()>, CallError> {
         self.cloud.with_scribe(|scribe| {
-            for (_, trace) in self.traces.iter().filter(|(id, _)| message_ids.contains(id)) {
-                scribe.books.processed(*trace);
+            for (at, trace) in self.traces.iter().enumerate() {
+                let id = self.payload.message_id(at);
+                if message_ids.iter().any(|booked| Some(booked.as_str()) == id) {
+                    scribe.books.processed(*trace);
+                }
             }
         });
         Ok(vec![Ok(()); message_ids.len()])

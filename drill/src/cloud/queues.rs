@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::cloudformation::{Kind, Stack};
 use super::error::ServiceError;
-use super::sqs::{DeleteOutcome, Queue, ReceiveRequest, ReceivedMessage, RemovedMessage, SendOutcome, SendRequest};
+use super::sqs::{
+    DeleteOutcome, Queue, ReceiveRequest, ReceivedMessage, RemovedMessage, SendOutcome, SendRequest,
+};
 use super::world::{Cloud, CloudError, World};
 use crate::checkers::{Actor, Observation};
 use crate::report::Topic;
@@ -37,8 +39,12 @@ impl Queues {
     /// # Errors
     /// A queue with a property that is not modelled.
     pub fn create(stack: &Stack, sim: &crate::sim::Sim) -> Result<Queues, CloudError> {
-        let mut queues =
-            Queues { slots: Vec::new(), by_url: BTreeMap::new(), by_arn: BTreeMap::new(), rng: sim.rng("sqs") };
+        let mut queues = Queues {
+            slots: Vec::new(),
+            by_url: BTreeMap::new(),
+            by_arn: BTreeMap::new(),
+            rng: sim.rng("sqs"),
+        };
         for (number, resource) in stack.of_kind(Kind::Queue).enumerate() {
             let arn = resource.arn.as_deref().unwrap_or_default();
             let seed = sim.seed().wrapping_mul(31).wrapping_add(number as u64);
@@ -164,7 +170,13 @@ impl Cloud {
         let last = self.with_scribe(|scribe| scribe.books.dead_lettered(trace));
         let (last_receiver, tried) = last.unwrap_or((Actor::Mapping, true));
         self.observe(&Observation::DeadLettered { trace, last_receiver, tried, fifo });
-        self.note(Topic::DeadLetter, format!("message #{trace} dead-lettered after its last receive by the {}", by_name(last_receiver)));
+        self.note(
+            Topic::DeadLetter,
+            format!(
+                "message #{trace} dead-lettered after its last receive by the {}",
+                by_name(last_receiver)
+            ),
+        );
         let mut queues = self.queues.borrow_mut();
         if let Some(id) = queues.by_arn(&target) {
             queues.get(id).accept_moved(moved, now);
@@ -197,20 +209,45 @@ impl Cloud {
     pub fn delete(&self, id: QueueId, receipt_handle: &str, by: Actor) -> Result<(), ServiceError> {
         let now = self.now_ms();
         let outcome = self.queues.borrow_mut().get(id).delete(receipt_handle, now)?;
-        if let DeleteOutcome::Deleted { trace, .. } = outcome {
+        self.book_delete(id, &outcome, by);
+        Ok(())
+    }
+
+    /// Deletes a message that was received, as its receiver would by its handle.
+    ///
+    /// # Errors
+    /// As SQS answers.
+    pub(super) fn delete_received(
+        &self,
+        id: QueueId,
+        message: &ReceivedMessage,
+        by: Actor,
+    ) -> Result<(), ServiceError> {
+        let now = self.now_ms();
+        let outcome = self.queues.borrow_mut().get(id).delete_received(message, now)?;
+        self.book_delete(id, &outcome, by);
+        Ok(())
+    }
+
+    fn book_delete(&self, id: QueueId, outcome: &DeleteOutcome, by: Actor) {
+        if let DeleteOutcome::Deleted { trace, .. } = *outcome {
             let safe = self.with_scribe(|scribe| scribe.books.deleted(trace));
             self.observe(&Observation::Deleted { trace, by, safe });
         }
         // On FIFO a delete frees the message's group.
         self.wake_mappings(id);
-        Ok(())
     }
 
     /// Changes the visibility timeout of the message with this receipt handle.
     ///
     /// # Errors
     /// As SQS answers.
-    pub fn change_visibility(&self, id: QueueId, receipt_handle: &str, visibility_s: u32) -> Result<(), ServiceError> {
+    pub fn change_visibility(
+        &self,
+        id: QueueId,
+        receipt_handle: &str,
+        visibility_s: u32,
+    ) -> Result<(), ServiceError> {
         let now = self.now_ms();
         self.queues.borrow_mut().get(id).change_visibility(receipt_handle, visibility_s, now)?;
         self.arrivals(id).notify_all();

@@ -97,7 +97,12 @@ impl Cloud {
     ///
     /// # Errors
     /// The first resource that asks for something that is not modelled.
-    pub fn create(stack: &Stack, sim: &Sim, knobs: Knobs, breaker_listens: bool) -> Result<Cloud, CloudError> {
+    pub fn create(
+        stack: &Stack,
+        sim: &Sim,
+        knobs: Knobs,
+        breaker_listens: bool,
+    ) -> Result<Cloud, CloudError> {
         let roles = Roles::from_stack(stack).map_err(CloudError::Template)?;
         let mut metrics = Metrics::default();
         let queues = Queues::create(stack, sim)?;
@@ -106,10 +111,10 @@ impl Cloud {
             let mapping = Mapping::create(resource, stack, &knobs, &queues, &mut metrics)?;
             mappings.insert(resource.physical_id.clone(), mapping);
         }
-        let initial = mappings.values().next().map_or(
-            MappingSettings { enabled: false, maximum_concurrency: None },
-            Mapping::settings,
-        );
+        let initial = mappings
+            .values()
+            .next()
+            .map_or(MappingSettings { enabled: false, maximum_concurrency: None }, Mapping::settings);
         let mut functions = BTreeMap::new();
         for resource in stack.of_kind(Kind::Function) {
             let function = Function::create(resource, &mut metrics)?;
@@ -159,10 +164,11 @@ fn create_tables(stack: &Stack) -> Result<BTreeMap<String, Table>, CloudError> {
         .of_kind(Kind::Table)
         .map(|resource| {
             let arn = resource.arn.as_deref().unwrap_or_default();
-            let table = Table::from_properties(&resource.name, arn, &resource.properties).map_err(|problems| {
-                let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                CloudError::resource(resource, all)
-            })?;
+            let table =
+                Table::from_properties(&resource.name, arn, &resource.properties).map_err(|problems| {
+                    let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    CloudError::resource(resource, all)
+                })?;
             Ok((resource.name.clone(), table))
         })
         .collect()

@@ -76,8 +76,7 @@ fn long_outage() -> Scenario {
 }
 
 fn brownout() -> Scenario {
-    let mut scenario =
-        outage_until("brownout", "60 % of the invocations fail for 40 minutes", minutes(45));
+    let mut scenario = outage_until("brownout", "60 % of the invocations fail for 40 minutes", minutes(45));
     scenario.dependency[0].1 = Dependency::Flaky(60.0);
     // Two probes in a row succeed now and then: the circuit closes into the brownout and opens again.
     scenario.ending = Ending { trips: 1..=20, ..closed(1..=1) };
@@ -87,10 +86,8 @@ fn brownout() -> Scenario {
 fn empty_queue() -> Scenario {
     let mut scenario =
         outage_until("empty_queue", "all messages are gone while the circuit is open", minutes(25));
-    scenario.traffic = vec![
-        steady(Duration::ZERO, minutes(15), RATE_PER_S),
-        steady(minutes(40), minutes(55), RATE_PER_S),
-    ];
+    scenario.traffic =
+        vec![steady(Duration::ZERO, minutes(15), RATE_PER_S), steady(minutes(40), minutes(55), RATE_PER_S)];
     scenario.actions = vec![(minutes(16), Action::PurgeQueue)];
     scenario.length = minutes(55);
     // A limited close into an outage that lasts is no recovery: it reopens in the same execution.
@@ -105,10 +102,8 @@ fn all_in_flight() -> Scenario {
         minutes(10),
     );
     // A burst just before the trip, and nothing after it: what there is hangs in failed batches.
-    scenario.traffic = vec![
-        steady(Duration::ZERO, minutes(8), RATE_PER_S),
-        steady(minutes(30), minutes(35), RATE_PER_S),
-    ];
+    scenario.traffic =
+        vec![steady(Duration::ZERO, minutes(8), RATE_PER_S), steady(minutes(30), minutes(35), RATE_PER_S)];
     scenario.circuit.example.visibility_timeout_s = 300;
     scenario.circuit.backoff = Backoff { base_s: 5, rate: 1.5, cap_s: 60, jitter: Jitter::Full };
     scenario.actions = vec![(minutes(10), Action::HoldEveryMessage)];
@@ -191,7 +186,6 @@ fn operator_disabled_before() -> Scenario {
     scenario.dependency.clear();
     scenario.actions = vec![(minutes(6), Action::DisableMapping), (minutes(10), Action::RequestTrip)];
     scenario.length = minutes(35);
-    scenario.ending =
-        Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
+    scenario.ending = Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
     scenario
 }

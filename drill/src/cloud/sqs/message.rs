@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use super::digest;
-use super::ids::MessageId;
+use super::ids::{MessageId, Receipt};
 
 /// The value of a message attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,14 +144,18 @@ impl MovedMessage {
 /// A message as a consumer receives it.
 #[derive(Debug, Clone)]
 pub struct ReceivedMessage {
-    /// What deletes it, or changes its visibility, until it is received again.
-    pub receipt_handle: String,
+    pub(super) receipt: Receipt,
     /// FIFO only: its place in its group.
     pub sequence_number: Option<String>,
     pub(super) content: Content,
 }
 
 impl ReceivedMessage {
+    /// What deletes it, or changes its visibility, until it is received again; written at each call.
+    pub fn receipt_handle(&self) -> String {
+        self.receipt.encode()
+    }
+
     /// The message's id.
     pub fn message_id(&self) -> MessageId {
         self.content.message_id
@@ -243,7 +247,7 @@ impl ReceivedMessage {
         let region = queue_arn.split(':').nth(3).unwrap_or_default();
         let mut record = json!({
             "messageId": self.content.message_id.to_string(),
-            "receiptHandle": self.receipt_handle,
+            "receiptHandle": self.receipt_handle(),
             "body": &*self.content.body,
             "attributes": self.system_attributes(),
             "messageAttributes": self.lambda_attributes(),

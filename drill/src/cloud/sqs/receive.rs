@@ -93,14 +93,30 @@ impl Queue {
     /// `ReceiptHandleIsInvalid` for anything but a handle of this queue; on FIFO `InvalidParameterValue` once
     /// the visibility timeout has ended. (D)
     pub fn delete(&mut self, receipt_handle: &str, now_ms: u64) -> Result<DeleteOutcome, ServiceError> {
-        self.advance(now_ms);
         let receipt = Receipt::decode(receipt_handle, self.tag)?;
+        self.delete_by(receipt, now_ms)
+    }
+
+    /// Deletes a message as its receiver would by the handle, which need not be written for that.
+    ///
+    /// # Errors
+    /// As [`Queue::delete`].
+    pub fn delete_received(
+        &mut self,
+        message: &ReceivedMessage,
+        now_ms: u64,
+    ) -> Result<DeleteOutcome, ServiceError> {
+        self.delete_by(message.receipt, now_ms)
+    }
+
+    fn delete_by(&mut self, receipt: Receipt, now_ms: u64) -> Result<DeleteOutcome, ServiceError> {
+        self.advance(now_ms);
         let stored = self.messages.get(receipt.slot).filter(|stored| stored.serial == receipt.serial);
         let Some(stored) = stored else { return Ok(DeleteOutcome::AlreadyGone) };
         let is_newest = stored.delivery == receipt.delivery;
         if self.config.is_fifo && !(is_newest && stored.place == Place::InFlight) {
             let reason = "The receipt handle has expired.";
-            return Err(invalid_value(receipt_handle, "ReceiptHandle", reason));
+            return Err(invalid_value(receipt.encode(), "ReceiptHandle", reason));
         }
         if !is_newest {
             return Ok(DeleteOutcome::StaleHandle);
@@ -249,7 +265,7 @@ impl Queue {
         }
         let receipt = Receipt { queue_tag: self.tag, slot, serial: stored.serial, delivery: stored.delivery };
         ReceivedMessage {
-            receipt_handle: receipt.encode(),
+            receipt,
             sequence_number: self.config.is_fifo.then(|| sequence_number(stored.serial)),
             content: stored.content.clone(),
         }

@@ -89,7 +89,7 @@ impl Bench {
         let mut answer = Vec::new();
         for message in outcome.messages {
             answer.push(format!("{}#{}", message.body(), message.receive_count()));
-            self.handles.entry(message.body().to_string()).or_default().push(message.receipt_handle);
+            self.handles.entry(message.body().to_string()).or_default().push(message.receipt_handle());
         }
         answer.extend(outcome.moved_to_dlq.iter().map(|moved| format!("dlq:{}", moved.content.body)));
         if answer.is_empty() { "nothing".to_owned() } else { answer.join(" ") }

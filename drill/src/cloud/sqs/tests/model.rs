@@ -232,7 +232,7 @@ fn agree(is_fifo: bool, ops: &[Op]) {
                 assert_eq!(traces, naive.receive(*max_count, *visibility_s, now_ms));
                 moved.extend(outcome.moved_to_dlq.iter().map(MovedMessage::trace));
                 let received = outcome.messages.into_iter();
-                handles.extend(received.map(|m| (m.trace(), m.receive_count(), m.receipt_handle)));
+                handles.extend(received.map(|m| (m.trace(), m.receive_count(), m.receipt_handle())));
             }
             Op::Delete { handle } => {
                 if let Some((trace, count, handle)) = pick(*handle) {
