@@ -115,10 +115,10 @@ pub struct Report {
     pub still_queued: u64,
     /// Consumer invocations that failed, by the mapping and by probes.
     pub wasted_invocations: u64,
-    /// The same with no breaker.
-    pub wasted_invocations_without_breaker: u64,
-    /// Messages dead-lettered with no breaker.
-    pub dead_lettered_without_breaker: u64,
+    /// The same with no breaker; absent unless that was run too.
+    pub wasted_invocations_without_breaker: Option<u64>,
+    /// Messages dead-lettered with no breaker; absent unless that was run too.
+    pub dead_lettered_without_breaker: Option<u64>,
     /// From the first failure to the circuit being claimed, seconds; absent if it never was.
     pub detect_s: Option<f64>,
     /// From the dependency's recovery to the first ordinary delivery that succeeded, seconds; absent if there was none.

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tracing::{debug, error, info, warn};
 use workflow::contract::{RejitterAnswer, RejitterProgress, RejitterRequest, RejitterStrategy};
 
@@ -21,7 +21,7 @@ use crate::ports::{
 };
 use crate::spread::{self, MAX_DELAY_S, MAX_VISIBILITY_S};
 
-/// Most receivers at work side by side. No more than 30, so that `join_all` polls them in a fixed order.
+/// Most receivers at work side by side.
 pub const MAX_RECEIVER_COUNT: u64 = 16;
 /// Messages of a backlog for which another receiver is worth its calls.
 pub const MESSAGES_PER_RECEIVER_COUNT: u64 = 100;
@@ -86,7 +86,10 @@ where
         tally: RefCell::new(Tally::default()),
         plan,
     };
-    join_all((0..receiver_count).map(|_| run.receive_until_the_end())).await;
+    let mut receivers: FuturesUnordered<_> =
+        (0..receiver_count).map(|_| run.receive_until_the_end()).collect();
+    while receivers.next().await.is_some() {}
+    drop(receivers);
     run.answer().await
 }
 

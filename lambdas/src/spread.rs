@@ -7,9 +7,10 @@ use crate::ports::Chance;
 /// Largest backlog that is spread by visibility timeouts, messages. The in-flight quota is about 120,000; the rest is
 /// room for probes and for the consumer's first deliveries. A larger backlog is requeued.
 pub const MAX_IN_FLIGHT_BACKLOG_COUNT: u64 = 100_000;
-/// Rate at which the backlog is assumed to be worked through, messages per second. Deliberately low: a message that
-/// reappears while the work still runs costs it another receive.
-pub const ASSUMED_RATE_PER_S: u64 = 400;
+/// Rate at which the backlog is assumed to be worked through, messages per second. Deliberately low (16 receivers with
+/// two calls of 20 ms per batch come to some 4,000): a message that reappears while the work still runs costs it
+/// another receive.
+pub const ASSUMED_RATE_PER_S: u64 = 1_000;
 /// Time beyond the assumed end of the work at which the first spread message may arrive.
 pub const LEAD_MARGIN_MS: u64 = 15_000;
 /// Longest lead of a requeue, so that two thirds of the longest delay at most go into waiting for the work to end.
@@ -104,12 +105,12 @@ mod tests {
     fn the_window_follows_backlog_and_drain_rate() {
         use RejitterStrategy::{Requeue, Visibility};
         check(Visibility, 0, 10.0, (Visibility, 15, 15));
-        check(Visibility, 4_000, 20.0, (Visibility, 25, 225));
-        check(Visibility, 100_000, 100.0, (Visibility, 265, 1_265));
-        check(Visibility, 100_001, 100.0, (Requeue, 265, 1_265));
-        check(Requeue, 4_000, 20.0, (Requeue, 25, 225));
-        check(Requeue, 1_000_000, 1_000.0, (Requeue, 600, 3_515));
-        check(Visibility, 100_000, 0.001, (Visibility, 265, 42_900));
+        check(Visibility, 4_000, 20.0, (Visibility, 19, 219));
+        check(Visibility, 100_000, 100.0, (Visibility, 115, 1_115));
+        check(Visibility, 100_001, 100.0, (Requeue, 115, 1_115));
+        check(Requeue, 4_000, 20.0, (Requeue, 19, 219));
+        check(Requeue, 1_000_000, 1_000.0, (Requeue, 600, 2_015));
+        check(Visibility, 100_000, 0.001, (Visibility, 115, 42_900));
         check(Requeue, u64::MAX, 1.0, (Requeue, 600, 42_900));
     }
 

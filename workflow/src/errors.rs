@@ -31,3 +31,7 @@ pub const EXHAUSTED: &str = "Breaker.Exhausted";
 
 /// A step failed for good and so did failing safe; the circuit stays open and says so.
 pub const FAULTED: &str = "Breaker.Faulted";
+
+/// A call that may have begun to run the consumer was never answered. Repeating it at once could run two probes side by
+/// side; the workflow pauses instead.
+pub const MAY_BE_RUNNING: &str = "Breaker.MayBeRunning";

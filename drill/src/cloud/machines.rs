@@ -296,8 +296,10 @@ impl ExecutionHost {
                 let progress = |field: &str| {
                     answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
                 };
-                let spread_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
+                let window_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
                 let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
+                // A delay ends at 900 s, however long the window is.
+                let spread_s = if strategy == "requeue" { window_s.min(900) } else { window_s };
                 self.cloud.note(
                     Topic::Rejitter,
                     format!(

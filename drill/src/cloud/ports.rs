@@ -150,7 +150,7 @@ impl Messages for Ports<'_> {
                 .receive_now(queue, &request, self.actor)
                 .map_err(|error| call_error(operation, error))?;
             if !received.is_empty() || self.cloud.now() >= deadline {
-                return Ok(received.iter().map(to_message).collect());
+                return Ok(received.iter().map(|message| to_message(message, self.actor)).collect());
             }
             // A long poll ends with the first message that arrives, comes back or leaves its delay.
             let next = self.cloud.next_visible_at(queue).map_or(deadline, Time::from_ms).min(deadline);
@@ -197,7 +197,7 @@ impl Messages for Ports<'_> {
         Ok(messages
             .iter()
             .map(|outgoing| {
-                let request = to_request(outgoing);
+                let request = self.cloud.to_request(outgoing);
                 let trace = request.trace;
                 let sent = self.cloud.send(queue, request).map_err(|error| call_error(operation, error))?;
                 self.cloud.with_scribe(|scribe| {
@@ -215,7 +215,9 @@ impl Messages for Ports<'_> {
     }
 }
 
-fn to_message(received: &ReceivedMessage) -> Message {
+fn to_message(received: &ReceivedMessage, actor: Actor) -> Message {
+    // The MD5 sums go into the probe's event record; the re-jitter, which receives whole backlogs, looks at none.
+    let wants_md5 = actor == Actor::Probe;
     let attribute = |attribute: &sqs::MessageAttribute| {
         let mut converted =
             MessageAttribute { data_type: attribute.data_type.clone(), ..MessageAttribute::default() };
@@ -229,8 +231,8 @@ fn to_message(received: &ReceivedMessage) -> Message {
         message_id: received.message_id().to_string(),
         receipt_handle: received.receipt_handle(),
         body: received.body().to_string(),
-        md5_of_body: received.md5_of_body(),
-        md5_of_message_attributes: received.md5_of_message_attributes(),
+        md5_of_body: if wants_md5 { received.md5_of_body() } else { String::new() },
+        md5_of_message_attributes: if wants_md5 { received.md5_of_message_attributes() } else { None },
         attributes: received
             .system_attributes()
             .into_iter()
@@ -243,23 +245,38 @@ fn to_message(received: &ReceivedMessage) -> Message {
     }
 }
 
-fn to_request(outgoing: &Outgoing) -> SendRequest {
-    let attribute = |attribute: &MessageAttribute| sqs::MessageAttribute {
-        data_type: attribute.data_type.clone(),
-        value: match (&attribute.string_value, &attribute.binary_value) {
-            (_, Some(bytes)) => sqs::AttributeValue::Binary(bytes.clone()),
-            (text, None) => sqs::AttributeValue::String(text.clone().unwrap_or_default()),
-        },
-    };
-    let attributes: sqs::MessageAttributes =
-        outgoing.message_attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
-    let mut request = SendRequest::new(outgoing.body.as_str());
-    request.trace = message::number_of(&outgoing.body).unwrap_or(u32::MAX);
-    request.attributes = (!attributes.is_empty()).then(|| Rc::new(attributes));
-    request.delay_s = outgoing.delay_s;
-    request.message_group_id = outgoing.group_id.as_deref().map(Rc::from);
-    request.aws_trace_header = outgoing.trace_header.as_deref().map(Rc::from);
-    request
+impl World {
+    fn to_request(&self, outgoing: &Outgoing) -> SendRequest {
+        let attribute = |attribute: &MessageAttribute| sqs::MessageAttribute {
+            data_type: attribute.data_type.clone(),
+            value: match (&attribute.string_value, &attribute.binary_value) {
+                (_, Some(bytes)) => sqs::AttributeValue::Binary(bytes.clone()),
+                (text, None) => sqs::AttributeValue::String(text.clone().unwrap_or_default()),
+            },
+        };
+        let attributes: sqs::MessageAttributes = outgoing
+            .message_attributes
+            .iter()
+            .map(|(name, value)| (name.clone(), attribute(value)))
+            .collect();
+        let mut request = SendRequest::new(outgoing.body.as_str());
+        request.trace = message::number_of(&outgoing.body).unwrap_or(u32::MAX);
+        request.attributes = (!attributes.is_empty()).then(|| self.shared(attributes));
+        request.delay_s = outgoing.delay_s;
+        request.message_group_id = outgoing.group_id.as_deref().map(Rc::from);
+        request.aws_trace_header = outgoing.trace_header.as_deref().map(Rc::from);
+        request
+    }
+
+    /// The same attributes as those of the copy before, where they are the same: a backlog of a million copies would
+    /// otherwise hold a million maps.
+    fn shared(&self, attributes: sqs::MessageAttributes) -> Rc<sqs::MessageAttributes> {
+        let mut latest = self.latest_attributes.borrow_mut();
+        match latest.as_ref().filter(|latest| ***latest == attributes) {
+            Some(latest) => Rc::clone(latest),
+            None => Rc::clone(latest.insert(Rc::new(attributes))),
+        }
+    }
 }
 
 impl Functions for Ports<'_> {

@@ -21,6 +21,7 @@ use super::knobs::Knobs;
 use super::machines::Machines;
 use super::mappings::Mapping;
 use super::queues::Queues;
+use super::sqs::MessageAttributes;
 use crate::checkers::{MappingSettings, Observation};
 use crate::report::Topic;
 use crate::scenario::Dependency;
@@ -60,6 +61,7 @@ pub struct World {
     pub(super) rules: Rules,
     pub(super) machines: Machines,
     pub(super) scribe: RefCell<Scribe>,
+    pub(super) latest_attributes: RefCell<Option<Rc<MessageAttributes>>>,
     dependency: Cell<Dependency>,
 }
 
@@ -136,6 +138,7 @@ impl Cloud {
             rules: Rules::create(stack)?,
             machines: Machines::create(stack)?,
             scribe: RefCell::new(Scribe::new(initial)),
+            latest_attributes: RefCell::default(),
             dependency: Cell::new(Dependency::Healthy),
             knobs,
         }));
