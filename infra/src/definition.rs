@@ -35,10 +35,12 @@ pub enum Integration {
     SetAlarmState,
     /// `states:DescribeExecution`.
     DescribeExecution,
+    /// `states:StartExecution`.
+    StartExecution,
 }
 
 /// Every integration by the end of its `Resource`, after `arn:PARTITION:states:::`.
-const INTEGRATIONS: [(&str, Integration); 8] = [
+const INTEGRATIONS: [(&str, Integration); 9] = [
     ("lambda:invoke", Integration::InvokeFunction),
     ("dynamodb:getItem", Integration::GetItem),
     ("dynamodb:updateItem", Integration::UpdateItem),
@@ -47,6 +49,7 @@ const INTEGRATIONS: [(&str, Integration); 8] = [
     ("aws-sdk:cloudwatch:describeAlarms", Integration::DescribeAlarms),
     ("aws-sdk:cloudwatch:setAlarmState", Integration::SetAlarmState),
     ("aws-sdk:sfn:describeExecution", Integration::DescribeExecution),
+    ("states:startExecution", Integration::StartExecution),
 ];
 
 impl Definition {

@@ -55,14 +55,14 @@ fn rows(report: &Report) -> Vec<Row> {
         Row {
             label: "dead-lettered",
             value: grouped(report.dead_lettered),
-            baseline: Some(grouped(report.dead_lettered_without_breaker)),
+            baseline: report.dead_lettered_without_breaker.map(grouped),
         },
         row("lost", grouped(report.lost)),
         row("still queued", grouped(report.still_queued)),
         Row {
             label: "wasted invocations",
             value: grouped(report.wasted_invocations),
-            baseline: Some(grouped(report.wasted_invocations_without_breaker)),
+            baseline: report.wasted_invocations_without_breaker.map(grouped),
         },
         row("trips", grouped(report.trips)),
         row("probes", grouped(report.probes)),

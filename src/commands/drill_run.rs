@@ -50,7 +50,7 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
     report.wall_s = (started.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0;
 
     if options.json {
-        printer.data(&as_json(&report, options).to_string());
+        printer.data(&serde_json::to_string(&report).expect("a report is plain data"));
     } else {
         balance::print(&report, !options.no_baseline, printer);
         if shows_timeline {
@@ -58,17 +58,6 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
         }
     }
     Ok(ExitCode::of_drill(&report))
-}
-
-/// The report, with `null` for what was not asked for: nobody is to take it for a zero.
-fn as_json(report: &Report, options: &RunOptions) -> serde_json::Value {
-    let mut json = serde_json::to_value(report).expect("a report is plain data");
-    if options.no_baseline {
-        for field in ["wasted_invocations_without_breaker", "dead_lettered_without_breaker"] {
-            json[field] = serde_json::Value::Null;
-        }
-    }
-    json
 }
 
 #[expect(

@@ -23,7 +23,13 @@ impl ExactRestore {
 impl Checker for ExactRestore {
     fn observe(&mut self, at: Time, observation: &Observation<'_>) {
         match observation {
-            Observation::MappingChangedByOthers(settings) => self.owners = settings.clone(),
+            Observation::MappingChangedByOthers(change) => {
+                // What an outsider does not change stays the owner's wish, whatever the breaker has set meanwhile.
+                self.owners.enabled = change.enabled.unwrap_or(self.owners.enabled);
+                if let Some(limit) = change.maximum_concurrency {
+                    self.owners.maximum_concurrency = limit;
+                }
+            }
             Observation::MappingAsked(settings) if settings.enabled && !self.owners.enabled => {
                 self.breaches
                     .add(at, || "the breaker enabled a mapping that somebody else had disabled".to_owned());
@@ -45,9 +51,9 @@ impl Checker for ExactRestore {
             && end.mapping != self.owners
             && self.breaches.count == 0
         {
-            let detail = format!("the mapping is {:?} but was {:?}", end.mapping, self.owners);
+            let detail = format!("the mapping is {} but its owner wants it {}", end.mapping, self.owners);
             return PromiseVerdict { name, held: false, detail };
         }
-        self.breaches.verdict(name, format!("{:?} before and after", self.owners))
+        self.breaches.verdict(name, format!("{} before and after", self.owners))
     }
 }

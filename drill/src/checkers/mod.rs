@@ -9,6 +9,7 @@ mod quiet;
 use serde_json::Value;
 
 use crate::books::Books;
+use crate::cloud::mappings::Update;
 use crate::report::PromiseVerdict;
 use crate::sim::Time;
 
@@ -37,6 +38,16 @@ pub struct MappingSettings {
     pub maximum_concurrency: Option<u32>,
 }
 
+impl std::fmt::Display for MappingSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.enabled { "enabled" } else { "disabled" })?;
+        match self.maximum_concurrency {
+            Some(count) => write!(f, " with maximum concurrency {count}"),
+            None => f.write_str(" without a concurrency limit"),
+        }
+    }
+}
+
 impl MappingSettings {
     /// What stands for a mapping that is not there.
     pub fn unknown() -> MappingSettings {
@@ -57,8 +68,8 @@ pub enum Observation<'a> {
     Announced(&'a str),
     /// The breaker asked for new settings of a mapping.
     MappingAsked(MappingSettings),
-    /// Somebody else changed a mapping.
-    MappingChangedByOthers(MappingSettings),
+    /// Somebody else changed a mapping: what they asked for, and nothing else.
+    MappingChangedByOthers(Update),
     /// A message left the queue for the dead-letter queue.
     DeadLettered {
         /// Number of the message.

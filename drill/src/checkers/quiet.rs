@@ -26,7 +26,7 @@ impl Checker for QuietWhileOpen {
                     self.quiet = false;
                 }
             }
-            Observation::MappingChangedByOthers(settings) if settings.enabled => self.quiet = false,
+            Observation::MappingChangedByOthers(change) if change.enabled == Some(true) => self.quiet = false,
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => self.quiet = false,
             Observation::Invoked(Actor::Mapping) if self.quiet => {
                 self.breaches
@@ -54,7 +54,8 @@ impl Checker for QuietWhileOpen {
     }
 
     fn verdict(&self, _end: &FinalState<'_>) -> PromiseVerdict {
-        let held = format!("{} probes, one at a time, and nothing else while open", self.probes);
+        let probes = if self.probes == 1 { "1 probe".to_owned() } else { format!("{} probes", self.probes) };
+        let held = format!("{probes}, one at a time, and nothing else while open");
         self.breaches.verdict("quiet_while_open", held)
     }
 }

@@ -108,7 +108,7 @@ impl Cloud {
         self.machines.executions.borrow_mut().insert(arn.clone(), execution);
         let (cloud, own_arn) = (self.clone(), arn.clone());
         let task = self.sim.spawn(async move {
-            let host = ExecutionHost { cloud: cloud.clone(), slot: Rc::clone(&slot) };
+            let host = ExecutionHost { cloud: cloud.clone(), arn: own_arn.clone(), slot: Rc::clone(&slot) };
             let outcome = execute(&cloud.sim, &host, &slot.machine, info, input).await;
             cloud.end_execution(&own_arn, &name, &outcome);
         });
@@ -154,6 +154,7 @@ impl Cloud {
 /// The world as one execution sees it.
 struct ExecutionHost {
     cloud: Cloud,
+    arn: String,
     slot: Rc<Slot>,
 }
 
@@ -191,6 +192,9 @@ impl Host for ExecutionHost {
 
     fn history(&self, event: &HistoryEvent) {
         let name = event.kind.as_str();
+        if let Some(execution) = self.cloud.machines.executions.borrow_mut().get_mut(&self.arn) {
+            execution.history_count = event.id;
+        }
         self.cloud.with_scribe(|scribe| scribe.fold(event.at, "history", name));
     }
 }
@@ -202,6 +206,7 @@ enum Call {
     GetItem { prefix: &'static str },
     PutEvents,
     DescribeExecution,
+    StartExecution,
     DescribeAlarms,
     SetAlarmState,
 }
@@ -215,6 +220,7 @@ fn call_of(resource: &str) -> Option<Call> {
         "arn:aws:states:::aws-sdk:dynamodb:getItem" => Call::GetItem { prefix: "DynamoDb" },
         "arn:aws:states:::events:putEvents" => Call::PutEvents,
         "arn:aws:states:::aws-sdk:sfn:describeExecution" => Call::DescribeExecution,
+        "arn:aws:states:::states:startExecution" => Call::StartExecution,
         "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms" => Call::DescribeAlarms,
         "arn:aws:states:::aws-sdk:cloudwatch:setAlarmState" => Call::SetAlarmState,
         _ => return None,
@@ -235,6 +241,7 @@ impl ExecutionHost {
             Some(Call::GetItem { prefix }) => self.get_item(prefix, arguments),
             Some(Call::PutEvents) => self.put_events(arguments),
             Some(Call::DescribeExecution) => self.describe_execution(arguments),
+            Some(Call::StartExecution) => self.start_execution(arguments),
             Some(Call::DescribeAlarms) => self.describe_alarms(arguments),
             Some(Call::SetAlarmState) => self.set_alarm_state(arguments),
             None => Err(TaskFailure::new(
@@ -396,6 +403,15 @@ impl ExecutionHost {
             Some(execution) => Ok(json!({ "ExecutionArn": arn, "Status": execution.status })),
             None => Err(TaskFailure::new("Sfn.ExecutionDoesNotExistException", format!("there is no {arn}"))),
         }
+    }
+
+    fn start_execution(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        let machine = text(arguments, "StateMachineArn").unwrap_or_default();
+        self.allow("StepFunctions", "states:StartExecution", machine)?;
+        let input = arguments.get("Input").cloned().unwrap_or_else(|| json!({}));
+        let arn =
+            self.cloud.start_execution(machine, input).map_err(|error| failure("StepFunctions", &error))?;
+        Ok(json!({ "ExecutionArn": arn, "StartDate": self.cloud.now().to_string() }))
     }
 
     fn describe_alarms(&self, arguments: &Value) -> Result<Value, TaskFailure> {

@@ -205,7 +205,7 @@ impl Cloud {
             (mapping.generation, mapping.settings(), mapping.state)
         };
         match by {
-            Actor::Outsider => self.observe(&Observation::MappingChangedByOthers(settings.clone())),
+            Actor::Outsider => self.observe(&Observation::MappingChangedByOthers(update)),
             Actor::Mapping | Actor::Probe | Actor::Rejitter => {
                 self.observe(&Observation::MappingAsked(settings.clone()))
             }

@@ -26,6 +26,8 @@ pub fn all() -> Vec<Scenario> {
         poison_message(),
         fifo_queue(),
         operator_disabled_before(),
+        week_outage(),
+        last_receives(),
     ]
 }
 
@@ -72,6 +74,29 @@ fn long_outage() -> Scenario {
     let mut scenario = outage_until("long_outage", "a dependency is down for 12 hours", minutes(5 + 12 * 60));
     scenario.traffic[0].rate_per_s = 20.0;
     scenario.settle_limit = minutes(4 * 60);
+    scenario
+}
+
+fn week_outage() -> Scenario {
+    let mut scenario = outage_until(
+        "week_outage",
+        "a dependency is down for 7 days; executions hand over before their history is full",
+        minutes(5 + 7 * 24 * 60),
+    );
+    scenario.traffic = vec![steady(Duration::ZERO, minutes(30), 1.0)];
+    scenario.circuit.example.retention_s = 1_209_600;
+    scenario
+}
+
+fn last_receives() -> Scenario {
+    let mut scenario = outage_until(
+        "last_receives",
+        "a short redrive policy: probes meet messages at their last receive",
+        minutes(65),
+    );
+    scenario.circuit.example.max_receive_count = 10;
+    scenario.traffic = vec![steady(Duration::ZERO, minutes(9), 1.0), steady(minutes(64), minutes(75), 1.0)];
+    scenario.length = minutes(80);
     scenario
 }
 

@@ -187,7 +187,7 @@ impl CircuitBreaker<'_> {
             // Both support the alarm's ARN; a narrow scope of DescribeAlarms only hides composite alarms.
             Integration::DescribeAlarms => Some(one("ReadAlarm", "cloudwatch:DescribeAlarms", alarm.arn())),
             Integration::SetAlarmState => Some(one("ResetAlarm", "cloudwatch:SetAlarmState", alarm.arn())),
-            Integration::DescribeExecution => None,
+            Integration::DescribeExecution | Integration::StartExecution => None,
         };
         PolicyDocument::new(calls.iter().filter_map(statement).collect())
     }
@@ -318,6 +318,9 @@ fn own_permissions(calls: &BTreeSet<Integration>, machine: &Handle) -> PolicyDoc
                 machine.logical_id()
             ))],
         )),
+        Integration::StartExecution => {
+            Some(Statement::allow("HandOver", &["states:StartExecution"], vec![machine.reference()]))
+        }
         Integration::InvokeFunction
         | Integration::GetItem
         | Integration::UpdateItem

@@ -23,8 +23,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::finding::{Finding, Findings, Severity};
+pub use self::validate::{ALARM_LAG_S, SETTLE_S};
 use crate::backoff::Backoff;
 use crate::contract::RejitterStrategy;
+
+/// Time that a cold start may take before the function's own clock begins: Lambda allows 10 s for the init phase.
+const COLD_START_S: u32 = 15;
+/// Longest time that a probe may give the consumer: with the long poll it has to fit into Lambda's 900 s.
+const MAX_PROBE_DEADLINE_S: u32 = 850;
 
 /// Breakers that live in one stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,7 +211,7 @@ impl Default for OpenConfig {
 pub struct ProbeConfig {
     /// Successes in a row, on distinct messages, that close the circuit, 1 to 20.
     pub successes_to_close_count: u32,
-    /// How long the consumer may take, 1 to 850 seconds; absent: the function's timeout.
+    /// How long the consumer may take, 1 to 850 seconds; absent: the function's timeout and 15 s for a cold start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_s: Option<u32>,
     /// Long poll for the probe's message, 1 to 20 seconds.
@@ -380,9 +386,11 @@ impl CircuitConfig {
         }
     }
 
-    /// How long a probe gives the consumer, seconds.
+    /// How long a probe gives the consumer, seconds. By default the function's timeout and some time for a cold start,
+    /// which comes before the function's own clock begins.
     pub fn probe_deadline_s(&self) -> u32 {
-        self.probe.deadline_s.unwrap_or_else(|| self.facts().function_timeout_s)
+        let with_cold_start = self.facts().function_timeout_s.saturating_add(COLD_START_S);
+        self.probe.deadline_s.unwrap_or(with_cold_start.min(MAX_PROBE_DEADLINE_S))
     }
 }
 

@@ -1,9 +1,13 @@
 //! Every check of a configuration, in one place.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings, Severity};
+use super::{
+    BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings, MAX_PROBE_DEADLINE_S,
+    Severity,
+};
 use crate::backoff::Backoff;
 use crate::contract::RejitterStrategy;
 
@@ -36,8 +40,32 @@ impl BreakerConfig {
             check.circuit(circuit);
             findings.append(&mut check.findings);
         }
+        findings.extend(self.shared_mappings());
         findings.sort_by_key(|finding| finding.severity);
         Findings(findings)
+    }
+}
+
+impl BreakerConfig {
+    /// Mappings that two circuits guard: each would take the other for an operator who overrules it.
+    fn shared_mappings(&self) -> Vec<Finding> {
+        let mut guarded: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (name, circuit) in &self.circuits {
+            let Some(consumer) = &circuit.consumer else { continue };
+            if let Some(other) = guarded.insert(&consumer.mapping_uuid, name) {
+                findings.push(Finding {
+                    severity: Severity::Error,
+                    name: format!("circuits.{name}.consumer.mapping_uuid"),
+                    value: format!("{:?}", consumer.mapping_uuid),
+                    allowed: format!(
+                        "circuit {other} guards this mapping already: one mapping has one circuit"
+                    ),
+                    fix: "remove one of the two circuits".to_owned(),
+                });
+            }
+        }
+        findings
     }
 }
 
@@ -195,7 +223,16 @@ impl Check {
         self.range("probe.successes_to_close_count", probe.successes_to_close_count, 1..=20, "messages");
         self.range("probe.long_poll_s", probe.long_poll_s, 1..=20, "seconds");
         // The probe's function waits for the message and for the consumer, within the 900 s that Lambda allows.
-        self.range("probe.deadline_s", circuit.probe_deadline_s(), 1..=850, "seconds");
+        self.range("probe.deadline_s", circuit.probe_deadline_s(), 1..=MAX_PROBE_DEADLINE_S, "seconds");
+        let timeout_s = circuit.facts().function_timeout_s;
+        if circuit.probe_deadline_s() < timeout_s {
+            self.warning(
+                "probe.deadline_s",
+                circuit.probe_deadline_s(),
+                format!("is below the function's timeout, {timeout_s} s: a probe may be judged while it still works"),
+                "remove the setting to get the function's timeout and time for a cold start",
+            );
+        }
         if let Some(arn) = &probe.health_check_function_arn {
             self.arn("probe.health_check_function_arn", arn, "lambda", "function:");
         }

@@ -46,7 +46,7 @@ fn check_input(context: &Context<'_>) -> State {
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
-    let unset: [(&str, Value); 24] = [
+    let unset: [(&str, Value); 23] = [
         ("epoch", json!(0)),
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
@@ -54,21 +54,20 @@ fn check_input(context: &Context<'_>) -> State {
         ("seenOwner", json!("none")),
         ("ownerStatus", json!("none")),
         ("recorded", json!([])),
-        ("announcedOpen", json!(false)),
         ("settleFromMs", json!(0)),
         ("quietAtMs", json!(0)),
         ("failedProbes", json!(0)),
         ("waitSeconds", json!(0)),
-        ("exhausted", json!(false)),
         ("scarce", json!(false)),
         ("proven", json!([])),
         ("sawHealthy", json!(false)),
         ("suspects", json!([])),
-        ("copies", json!(0)),
         ("lastReceives", json!(0)),
         ("noneVisibleSinceMs", json!(0)),
         ("lastError", json!("none")),
         ("limited", json!(false)),
+        ("rounds", json!(0)),
+        ("outageError", json!("none")),
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
     ];
@@ -76,6 +75,11 @@ fn check_input(context: &Context<'_>) -> State {
         .into_iter()
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
+        // What an execution that hands over gives on beside the circuit's item.
+        .assign("from", jsonata("$exists($states.input.from) ? $states.input.from : 'none'"))
+        .assign("announcedOpen", jsonata("$exists($states.input.from)"))
+        .assign("exhausted", jsonata("$exists($states.input.exhausted) ? $states.input.exhausted : false"))
+        .assign("copies", jsonata("$exists($states.input.copies) ? $states.input.copies : 0"))
         .assign("closeReason", json!("recovered"))
         .assign("resumeAt", json!(NOWHERE))
         .assign("fault", json!({ "state": "none", "error": "none" }));
@@ -181,8 +185,9 @@ fn describe_owner(context: &Context<'_>) -> State {
 }
 
 fn judge_owner() -> State {
-    Choice::new("JudgeOwner", Rule::when("$ownerStatus in ['RUNNING', 'PENDING_REDRIVE']", "Joined"))
-        .comment("An open circuit whose owner has ended is taken over, whatever it ended with")
+    let alive = "$ownerStatus in ['RUNNING', 'PENDING_REDRIVE'] and $seenOwner != $from";
+    Choice::new("JudgeOwner", Rule::when(alive, "Joined"))
+        .comment("An open circuit whose owner has ended, or hands over, is taken over")
         .otherwise("TakeOverCircuit")
 }
 

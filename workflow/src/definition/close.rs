@@ -5,10 +5,10 @@ use serde_json::json;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
 use super::{
-    Context, MAPPING_TIMEOUT_S, MAX_SPREADS, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
+    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
-use crate::circuit::{Transition, item};
+use crate::circuit::{CloseReason, Transition, item};
 use crate::contract::RejitterStrategy;
 use crate::errors;
 use crate::events::Announcement;
@@ -54,7 +54,10 @@ fn spread(context: &Context<'_>) -> Vec<State> {
             ),
         )
         .output(jsonata("{'done': $states.result.Payload.done}"))
-        .retry(crate::asl::Retrier::on(&[errors::STALE_EPOCH, errors::ACCESS_DENIED, errors::REFUSED], 0))
+        .retry(crate::asl::Retrier::on(
+            &[errors::STALE_EPOCH, errors::ACCESS_DENIED, errors::REFUSED, errors::INVALID_REQUEST],
+            0,
+        ))
         .retry(brief())
         .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
         .catch(gave_up(&["States.ALL"], "RestoreMappings"))
@@ -74,7 +77,6 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .call(
             "RestoreMappings",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({ "action": "restore", "fence": context.fence(), "recorded": jsonata("$recorded") }),
             patient(),
             "RestoreMappings",
@@ -87,7 +89,6 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .call(
             "CheckEnabled",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({ "action": "check_enabled", "fence": context.fence(), "recorded": jsonata("$recorded") }),
             patient(),
             "RestoreMappings",
@@ -95,6 +96,14 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .output(jsonata("$states.result.Payload"))
         .next("JudgeEnabled");
     let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "AwaitFreshWindow"))
+        .or(Rule::when(
+            // It was enabled and is disabled for good: somebody else wants it so, and keeps it.
+            format!(
+                "$states.input.state = 'Disabled' and ($millis() - $settleFromMs) / 1000 > {OVERRULED_AFTER_S}"
+            ),
+            "AnnounceOverruled",
+        )
+        .assign("closeReason", json!(CloseReason::Overruled.name())))
         .or(Rule::when(
             format!("($millis() - $settleFromMs) / 1000 > {}", circuit.open.settle_timeout_s),
             "AnnounceFault",

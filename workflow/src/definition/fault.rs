@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Context, MAX_FAULTS, NOWHERE};
+use super::{BRISK_FAULTS, Context, NOWHERE};
 use crate::asl::{Catcher, Choice, Rule, State, Wait, fail, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::FaultThen;
@@ -29,13 +29,14 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .output(json!({}))
         .catch(Catcher::on(&["States.ALL"], "JudgeFault").assign("faults", jsonata("$faults + 1")))
         .next("JudgeFault");
-    let judge = Choice::new(
-        "JudgeFault",
-        Rule::when(format!("$resumeAt = '{NOWHERE}' or $faults > {MAX_FAULTS}"), "Faulted"),
-    )
-    .comment("Without a claim there is nothing to keep safe")
-    .otherwise("PauseAfterFault");
-    let pause = Wait::seconds("PauseAfterFault", json!(context.circuit.fault.pause_s)).next("Resume");
+    let judge = Choice::new("JudgeFault", Rule::when(format!("$resumeAt = '{NOWHERE}'"), "Faulted"))
+        .comment("Without a claim there is nothing to keep safe; with one the circuit is never given up")
+        .otherwise("PauseAfterFault");
+    let brisk_s = context.circuit.fault.pause_s;
+    let slow_s = context.circuit.exhausted.slow_probe_s.max(brisk_s);
+    let pause =
+        Wait::seconds("PauseAfterFault", jsonata(format!("$faults > {BRISK_FAULTS} ? {slow_s} : {brisk_s}")))
+            .next("Resume");
     let gave_up = fail(
         "Faulted",
         errors::FAULTED,

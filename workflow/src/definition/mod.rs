@@ -74,8 +74,12 @@ pub mod state {
 const NOWHERE: &str = "nowhere";
 /// How often a claim that lost a race looks again before it takes the circuit as joined.
 const MAX_CLAIM_TRIES: u32 = 5;
-/// Faults after which an execution gives up.
-const MAX_FAULTS: u32 = 50;
+/// Faults in a row after which the pauses become slow: a fault that lasts is no reason to leave an open circuit alone,
+/// only to try again less often.
+const BRISK_FAULTS: u32 = 10;
+/// Waits after which an execution hands over to a fresh one. A wait, its probe and what follows make some 30 history
+/// events; with retries this stays well below the 25,000 at which an execution fails.
+const MAX_ROUNDS: u32 = 500;
 /// Invocations of the re-jitter after which the circuit closes whatever is left.
 const MAX_SPREADS: u32 = 500;
 /// Probes in a row that may find a message at its last receive before the backoff goes on.
@@ -88,6 +92,17 @@ const MAX_IN_FLIGHT_WAIT_S: u32 = 30;
 const MAX_DELAY_S: u32 = 900;
 /// Receives that must be left on a FIFO queue's first message for probing at the usual pace.
 const SCARCE_RECEIVES: u32 = 3;
+/// Least wait between probes while they are not, seconds.
+const SCARCE_WAIT_S: u32 = 3_600;
+/// Longest wait for old failures to leave the alarm's window before a circuit counts as closed, seconds.
+const MAX_FRESH_WINDOW_S: u32 = 900;
+/// Periods beyond N that an alarm may look back when data points are missing.
+const EXTRA_RANGE_PERIODS: u32 = 3;
+/// Time for which a mapping that was to be enabled may be found disabled before somebody else is taken to have done it,
+/// seconds.
+const OVERRULED_AFTER_S: u32 = 120;
+/// The `TimeoutSeconds` of a call whose function ends by its own timeout, whatever that is: beyond Lambda's 900 s.
+const ANY_FUNCTION_S: u32 = 905;
 /// The probe's function: time beyond its long poll and the consumer's deadline, seconds.
 pub const PROBE_MARGIN_S: u32 = 25;
 /// Timeout of the `mapping` function, seconds.

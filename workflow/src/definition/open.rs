@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::steps::{now_ms, patient};
-use super::{Context, MAPPING_TIMEOUT_S, placeholder, placeholder_value};
+use super::{Context, placeholder, placeholder_value};
 use crate::asl::{Catcher, Choice, Rule, State, Wait, jsonata};
 use crate::circuit::{CloseReason, item};
 use crate::events::Announcement;
@@ -14,7 +14,6 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .call(
             "InspectMappings",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({
                 "action": "inspect",
                 "fence": context.fence(),
@@ -54,7 +53,6 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .call(
             "DisableMappings",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({ "action": "disable", "fence": context.fence(), "recorded": jsonata("$recorded") }),
             patient(),
             "DisableMappings",
@@ -70,7 +68,6 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .call(
             "CheckQuiet",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({
                 "action": "check_quiet",
                 "fence": context.fence(),
@@ -89,7 +86,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
 
     let elapsed_s = "($millis() - $settleFromMs) / 1000";
     let judge_quiet =
-        Choice::new("JudgeQuiet", Rule::when("$states.input.done and $announcedOpen", "ChooseWait"))
+        Choice::new("JudgeQuiet", Rule::when("$states.input.done and $announcedOpen", "JudgeExhausted"))
             .or(Rule::when("$states.input.done", "AnnounceOpened").assign("announcedOpen", json!(true)))
             .or(Rule::when(
                 // The update may take a moment to show; an Enabled that lasts is somebody else's.

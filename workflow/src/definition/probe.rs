@@ -5,12 +5,12 @@ use serde_json::json;
 use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient};
 use super::wait::ceiling;
 use super::{
-    Context, MAPPING_TIMEOUT_S, MAX_DELAY_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES, MAX_SUSPECTS,
-    SCARCE_RECEIVES, placeholder, placeholder_value, probe_timeout_s, state,
+    Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
+    MAX_SUSPECTS, SCARCE_RECEIVES, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
 use crate::circuit::{CloseReason, Transition, item};
-use crate::config::ExhaustedThen;
+use crate::config::{ALARM_LAG_S, ExhaustedThen};
 use crate::errors;
 use crate::events::Announcement;
 
@@ -29,6 +29,8 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         states.extend(limited(context));
     }
     if context.circuit.exhausted.then == ExhaustedThen::Fail {
+        let open = context.write_arguments(Some(Transition::Reopen), &[], &[]);
+        states.push(context.write("MarkExhausted", open, "ChooseWait").output(json!({})).next("Exhausted"));
         states.push(fail(
             "Exhausted",
             errors::EXHAUSTED,
@@ -69,18 +71,13 @@ fn probe(context: &Context<'_>) -> State {
     if let Some(count) = facts.max_receive_count {
         payload["max_receive_count"] = json!(count);
     }
-    // A probe whose answer was lost may still be running: it is repeated at once only when the function itself says
-    // that it ended without a verdict. Everything else pauses in the fault handling.
+    // A consumer whose answer was lost may still be running: a probe is repeated at once only when the function itself
+    // says that none is. Everything else pauses in the fault handling.
     let retrier = Retrier::on(&[errors::TRANSIENT, "Lambda.TooManyRequestsException"], 4).backoff(5, 2.0, 30);
     context
-        .call(
-            state::PROBE_CONSUMER,
-            placeholder::PROBE_FUNCTION,
-            probe_timeout_s(circuit),
-            payload,
-            retrier,
-            "ChooseWait",
-        )
+        .call(state::PROBE_CONSUMER, placeholder::PROBE_FUNCTION, payload, retrier, "ChooseWait")
+        // The function answered: whatever failed before has passed.
+        .assign("faults", json!(0))
         .output(jsonata("$states.result.Payload"))
         .next("JudgeProbe")
 }
@@ -93,9 +90,10 @@ fn judge(context: &Context<'_>) -> State {
     let last_receive = "$states.input.verdict = 'last_receive'";
     let none_visible = "$states.input.verdict = 'none_visible'";
     let in_flight_wait_s = (facts.visibility_timeout_s / 4).clamp(5, MAX_IN_FLIGHT_WAIT_S);
-    // Messages come back from flight within the visibility timeout and from a delay within 900 s. What is counted for
-    // longer than that is taken as not there.
-    let longest_flight_s = facts.visibility_timeout_s + MAX_DELAY_S;
+    // Messages come back from flight within the visibility timeout, or when the time is up for which a probe put them
+    // aside, and from a delay within 900 s. What is counted for longer than that is taken as not there.
+    let put_aside_s = circuit.backoff.cap_s.max(circuit.exhausted.slow_probe_s);
+    let longest_flight_s = facts.visibility_timeout_s.max(put_aside_s) + MAX_DELAY_S;
     let nothing_there = format!(
         "$states.input.verdict = 'empty' or ({none_visible} and $noneVisibleSinceMs > 0 and \
          ($millis() - $noneVisibleSinceMs) / 1000 > {longest_flight_s})"
@@ -123,7 +121,7 @@ fn judge(context: &Context<'_>) -> State {
     .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), "RestoreMappings")
         .assign("closeReason", json!(CloseReason::Recovered.name())))
     .or(Rule::when(nothing_there, on_empty).assign("noneVisibleSinceMs", json!(0)))
-    .or(Rule::when(none_visible, state::AWAIT_RECOVERY)
+    .or(Rule::when(none_visible, "JudgeRounds")
         .assign("waitSeconds", json!(in_flight_wait_s))
         .assign("noneVisibleSinceMs", jsonata("$noneVisibleSinceMs > 0 ? $noneVisibleSinceMs : $millis()")))
     .or(Rule::when(format!("{last_receive} and $lastReceives < {MAX_LAST_RECEIVES}"), state::PROBE_CONSUMER)
@@ -136,12 +134,14 @@ fn judge(context: &Context<'_>) -> State {
         .assign("lastError", jsonata("$states.input.error"))
         .assign("noneVisibleSinceMs", json!(0))
         .assign("scarce", jsonata(scarce))
-        // A failure before anything succeeded is the outage; one after a success may be the message itself.
+        .assign("outageError", jsonata("$outageError = 'none' ? $states.input.error : $outageError"))
+        // The same error time and again before anything succeeded is the outage. A failure after a success, or with
+        // another error, may be the message itself.
         .assign(
             "suspects",
             jsonata(format!(
-                "$sawHealthy ? ($count($suspects) < {MAX_SUSPECTS} ? $append($suspects, [$states.input.message_id]) \
-                 : $suspects) : [$states.input.message_id]"
+                "$count($suspects) < {MAX_SUSPECTS} and ($sawHealthy or ($outageError != 'none' and \
+                 $states.input.error != $outageError)) ? $append($suspects, [$states.input.message_id]) : $suspects"
             )),
         ))
     .assign("fault", json!({ "state": state::PROBE_CONSUMER, "error": "Breaker.UnknownVerdict" }))
@@ -167,18 +167,18 @@ fn judge_exhausted(context: &Context<'_>) -> State {
     if let Some(count) = exhausted.after_probes_count {
         used_up = format!("({used_up} or $failedProbes >= {count})");
     }
-    let rule = Rule::when(format!("$not($exhausted) and {used_up}"), "AnnounceExhausted")
-        .assign("exhausted", json!(true));
-    let choice = Choice::new("JudgeExhausted", rule);
-    // After a limited close that failed the mappings are to be disabled again first.
-    choice.or(Rule::when("$limited", "DisableMappings")).otherwise("ChooseWait")
+    // After a limited close that failed the mappings are disabled again before anything else is decided.
+    Choice::new("JudgeExhausted", Rule::when("$limited", "DisableMappings"))
+        .or(Rule::when(format!("$not($exhausted) and {used_up}"), "AnnounceExhausted")
+            .assign("exhausted", json!(true)))
+        .otherwise("ChooseWait")
 }
 
 fn announce_exhausted(context: &Context<'_>) -> State {
     let next = match context.circuit.exhausted.then {
         ExhaustedThen::KeepProbing => "JudgeExhausted",
         ExhaustedThen::Close => "RestoreMappings",
-        ExhaustedThen::Fail => "Exhausted",
+        ExhaustedThen::Fail => "MarkExhausted",
     };
     let close_reason = match context.circuit.exhausted.then {
         ExhaustedThen::Close => CloseReason::Exhausted,
@@ -225,7 +225,6 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .call(
             "LimitMappings",
             placeholder::MAPPING_FUNCTION,
-            MAPPING_TIMEOUT_S,
             json!({
                 "action": "limit",
                 "fence": context.fence(),
@@ -242,20 +241,21 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .announce(
             "AnnounceHalfOpened",
             Announcement::HalfOpened,
-            &[
-                ("maximum_concurrency", json!(circuit.close.limited_concurrency_count)),
-                ("watch_s", json!(circuit.close.limited_watch_s)),
-            ],
+            &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
         )
         .output(json!({}))
         .catch(Catcher::on(&["States.ALL"], "WatchLimited"))
         .next("WatchLimited");
-    let watch = Wait::seconds(
-        "WatchLimited",
-        jsonata(format!("$max([{}, {}])", circuit.close.limited_watch_s, fresh_window_s(context))),
-    )
-    .comment("At least until the failures from before the trip have left the alarm's window")
-    .next("ReadAlarm");
+    // Shorter than the alarm takes to fire, a watch would prove nothing.
+    let alarm = &circuit.alarm;
+    let watch_s =
+        circuit.close.limited_watch_s.max(alarm.datapoints_to_alarm_count * alarm.period_s + ALARM_LAG_S);
+    let watch =
+        Wait::seconds("WatchLimited", jsonata(format!("$max([{watch_s}, {}])", fresh_window_s(context))))
+            .comment(
+                "Until the alarm can have fired, and the failures from before the trip have left its window",
+            )
+            .next("ReadAlarm");
     let read = Task::new("ReadAlarm", DESCRIBE_ALARMS)
         .arguments(json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] }))
         .output(jsonata("{'state': $string($states.result.MetricAlarms[0].StateValue)}"))
@@ -268,15 +268,20 @@ fn limited(context: &Context<'_>) -> Vec<State> {
             .assign("failedProbes", jsonata("$failedProbes + 1"))
             .assign("lastError", json!("LimitedTrafficFailed")),
     )
-    .assign("closeReason", json!(CloseReason::Recovered.name()))
-    .otherwise("RestoreMappings");
+    .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "RestoreMappings")
+        .assign("closeReason", json!(CloseReason::Recovered.name())))
+    .comment("An alarm that is gone proves nothing: that is a fault")
+    .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
+    .assign("resumeAt", json!("DisableMappings"))
+    .otherwise("AnnounceFault");
     vec![limit, announce, watch, read, judge]
 }
 
-/// Seconds until the failures from before the trip have left the alarm's window, as JSONata. One period is added
-/// because the window ends with whole periods.
+/// Seconds until the failures from before the trip have left the alarm's window, as JSONata. The window ends with whole
+/// periods and reaches further back where data points are missing; the wait ends at [`MAX_FRESH_WINDOW_S`] all the same.
 pub fn fresh_window_s(context: &Context<'_>) -> String {
     let alarm = &context.circuit.alarm;
-    let window_ms = u64::from(alarm.window_s() + alarm.period_s) * 1000;
+    let range_s = alarm.window_s() + EXTRA_RANGE_PERIODS * alarm.period_s;
+    let window_ms = u64::from(range_s.min(MAX_FRESH_WINDOW_S)) * 1000;
     format!("$max([0, $ceil(($quietAtMs + {window_ms} - $millis()) / 1000)])")
 }

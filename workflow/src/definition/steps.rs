@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, placeholder, placeholder_value};
+use super::{ANY_FUNCTION_S, Context, placeholder, placeholder_value};
 use crate::asl::{Catcher, Retrier, Task, jsonata};
 use crate::circuit::{Transition, item};
 use crate::errors;
@@ -20,6 +20,8 @@ pub const UPDATE_ITEM_AND_WAIT: &str = "arn:aws:states:::aws-sdk:dynamodb:update
 pub const PUT_EVENTS: &str = "arn:aws:states:::events:putEvents";
 /// Resource of the look at another execution.
 pub const DESCRIBE_EXECUTION: &str = "arn:aws:states:::aws-sdk:sfn:describeExecution";
+/// Resource of the hand-over to a fresh execution.
+pub const START_EXECUTION: &str = "arn:aws:states:::states:startExecution";
 /// Resource of the look at the alarm.
 pub const DESCRIBE_ALARMS: &str = "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms";
 /// Resource of the reset of the alarm.
@@ -61,7 +63,6 @@ impl Context<'_> {
         &self,
         name: &str,
         function: &str,
-        timeout_s: u32,
         payload: Value,
         retrier: Retrier,
         resume_at: &str,
@@ -72,11 +73,12 @@ impl Context<'_> {
             errors::ACCESS_DENIED,
             errors::REFUSED,
             errors::INVALID_REQUEST,
+            errors::MAY_BE_RUNNING,
         ];
         Task::new(name, INVOKE)
             .arguments(json!({ "FunctionName": placeholder_value(function), "Payload": payload }))
-            // Longer than the function's own timeout: whichever ends first, it has ended.
-            .timeout_s(json!(timeout_s + 5))
+            // Longer than any function may run: when it passes, the function has ended.
+            .timeout_s(json!(ANY_FUNCTION_S))
             .retry(Retrier::on(&permanent, 0))
             .retry(retrier)
             .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))

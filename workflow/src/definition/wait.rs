@@ -3,14 +3,21 @@
 
 use serde_json::json;
 
-use super::steps::{CONDITION_FAILED, UPDATE_ITEM_AND_WAIT, patient};
-use super::{Context, state};
-use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata};
+use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient};
+use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, state};
+use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
 use crate::circuit::{CloseReason, Transition, item};
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
-    vec![choose_wait(context), await_recovery(context), judge_signal()]
+    vec![
+        choose_wait(context),
+        judge_rounds(),
+        hand_over(context),
+        succeed("HandedOver", json!({ "outcome": "handed_over", "circuit": context.name })),
+        await_recovery(context),
+        judge_signal(),
+    ]
 }
 
 /// Ceiling of the wait after `failed` failed probes, as JSONata.
@@ -18,7 +25,8 @@ pub fn ceiling(context: &Context<'_>, failed: &str) -> String {
     let ceilings = context.circuit.backoff.ceilings_s();
     let list = ceilings.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     format!(
-        "($exhausted or $scarce ? {} : [{list}][$min([{failed}, {}])])",
+        "($scarce ? {} : $exhausted ? {} : [{list}][$min([{failed}, {}])])",
+        context.circuit.exhausted.slow_probe_s.max(SCARCE_WAIT_S),
         context.circuit.exhausted.slow_probe_s,
         ceilings.len() - 1,
     )
@@ -35,7 +43,38 @@ fn choose_wait(context: &Context<'_>) -> State {
         .assign("waitSeconds", jsonata(wait))
         .assign("proven", json!([]))
         .assign("lastReceives", json!(0))
-        .next(state::AWAIT_RECOVERY)
+        .next("JudgeRounds")
+}
+
+fn judge_rounds() -> State {
+    Choice::new("JudgeRounds", Rule::when(format!("$rounds >= {MAX_ROUNDS}"), "HandOver"))
+        .comment(
+            "An execution fails at 25,000 history events: long outages go on in a fresh one well before that",
+        )
+        .assign("rounds", jsonata("$rounds + 1"))
+        .otherwise(state::AWAIT_RECOVERY)
+}
+
+/// Starts the execution that goes on. It takes the circuit over from this one by name; should the step be repeated
+/// after its answer was lost, the second one finds the first in charge and joins.
+fn hand_over(context: &Context<'_>) -> State {
+    Task::new("HandOver", START_EXECUTION)
+        .arguments(json!({
+            "StateMachineArn": jsonata("$states.context.StateMachine.Id"),
+            "Input": {
+                "circuit": context.name,
+                "trigger": jsonata("$trip.trigger"),
+                "reason": jsonata("$trip.reason"),
+                "at": jsonata("$now()"),
+                "from": jsonata("$states.context.Execution.Id"),
+                "exhausted": jsonata("$exhausted"),
+                "copies": jsonata("$copies"),
+            },
+        }))
+        .output(json!({}))
+        .retry(patient())
+        .catch(context.to_fault("HandOver", "ChooseWait"))
+        .next("HandedOver")
 }
 
 /// Stores the task token in the circuit's item and waits for it.
