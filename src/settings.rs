@@ -276,8 +276,8 @@ const CONSUMER: Section = Section {
             "\"14e0db71-1f6a-4a5e-9a1c-2d1f4a1b2c3d\"",
         ),
         optional(
-            "reports_batch_item_failures",
-            "Whether the mapping has ReportBatchItemFailures.",
+            "event_metrics",
+            "Whether the mapping's event metrics (EventCount) are on; without them the alarm never fires.",
             Flag,
             "false",
         ),

@@ -26,10 +26,8 @@ pub enum Transition {
     Try,
     /// The test traffic failed.
     Reopen,
-    /// The mappings have their settings back.
+    /// The mappings have their settings back, or somebody else enabled one and the breaker yields.
     Close,
-    /// Somebody else enabled a mapping; the breaker yields.
-    Overrule,
 }
 
 impl CircuitState {
@@ -71,14 +69,8 @@ impl fmt::Display for CircuitState {
 
 impl Transition {
     /// All transitions.
-    pub const ALL: [Transition; 6] = [
-        Transition::Trip,
-        Transition::TakeOver,
-        Transition::Try,
-        Transition::Reopen,
-        Transition::Close,
-        Transition::Overrule,
-    ];
+    pub const ALL: [Transition; 5] =
+        [Transition::Trip, Transition::TakeOver, Transition::Try, Transition::Reopen, Transition::Close];
 
     /// States from which this transition is legal, in the order of [`CircuitState::ALL`]. The workflow's conditional
     /// writes are made from this list, so that the table refuses what the table in this file does not allow.
@@ -91,7 +83,7 @@ impl Transition {
         match self {
             Transition::Trip | Transition::TakeOver | Transition::Reopen => CircuitState::Open,
             Transition::Try => CircuitState::HalfOpen,
-            Transition::Close | Transition::Overrule => CircuitState::Closed,
+            Transition::Close => CircuitState::Closed,
         }
     }
 }
@@ -109,7 +101,7 @@ const fn edge(from: CircuitState, transition: Transition, to: CircuitState) -> E
 
 /// Every legal transition. `Try` from half-open and `Reopen` from open are in it because each step may be retried
 /// after its answer was lost.
-const TRANSITIONS: [Edge; 12] = [
+const TRANSITIONS: [Edge; 10] = [
     edge(CircuitState::Closed, Transition::Trip, CircuitState::Open),
     edge(CircuitState::Open, Transition::TakeOver, CircuitState::Open),
     edge(CircuitState::HalfOpen, Transition::TakeOver, CircuitState::Open),
@@ -120,8 +112,6 @@ const TRANSITIONS: [Edge; 12] = [
     edge(CircuitState::Open, Transition::Close, CircuitState::Closed),
     edge(CircuitState::HalfOpen, Transition::Close, CircuitState::Closed),
     edge(CircuitState::Closed, Transition::Close, CircuitState::Closed),
-    edge(CircuitState::Open, Transition::Overrule, CircuitState::Closed),
-    edge(CircuitState::HalfOpen, Transition::Overrule, CircuitState::Closed),
 ];
 
 /// A transition that the table does not have.
@@ -160,8 +150,8 @@ pub mod item {
     pub const WAIT_UNTIL_MS: &str = "wait_until_ms";
     /// Number: failed probes since the circuit opened.
     pub const FAILED_PROBES: &str = "failed_probe_count";
-    /// String: the last probe's verdict.
-    pub const LAST_VERDICT: &str = "last_verdict";
+    /// String: why the last probe failed, an error's name; `none` when none did since the last wait.
+    pub const LAST_ERROR: &str = "last_error";
     /// Number: when the item was written last, milliseconds since the Unix epoch.
     pub const UPDATED_AT_MS: &str = "updated_at_ms";
     /// String: why it closed, [`super::CloseReason::name`].
@@ -227,7 +217,6 @@ mod tests {
                 "Try: open|half_open -> half_open",
                 "Reopen: open|half_open -> open",
                 "Close: closed|open|half_open -> closed",
-                "Overrule: open|half_open -> closed",
             ]
         );
     }

@@ -232,7 +232,8 @@ pub struct ProbeRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum ProbeAnswer {
-    /// The consumer processed the message, which is deleted.
+    /// The consumer processed the message. It is deleted; should that fail, a later probe that meets it among the
+    /// `proven` deletes it.
     Healthy {
         /// Id of the message.
         message_id: String,

@@ -430,8 +430,7 @@ fn failed_items(
     }
     let ids: Vec<&str> = (0..count).filter_map(|at| event.message_id(at)).collect();
     let named: Option<Vec<&str>> = match outcome.payload.get("batchItemFailures") {
-        None => None,
-        Some(Value::Null) => Some(Vec::new()),
+        None | Some(Value::Null) => Some(Vec::new()),
         Some(list) => list.as_array().and_then(|items| {
             items.iter().map(|item| item.get("itemIdentifier").and_then(Value::as_str)).collect()
         }),

@@ -95,7 +95,9 @@ fn last_receives() -> Scenario {
         minutes(65),
     );
     scenario.circuit.example.max_receive_count = 10;
-    scenario.traffic = vec![steady(Duration::ZERO, minutes(9), 1.0), steady(minutes(64), minutes(75), 1.0)];
+    // Few messages and many probes, so that each message is received time and again.
+    scenario.traffic = vec![steady(Duration::ZERO, minutes(9), 0.1), steady(minutes(64), minutes(75), 1.0)];
+    scenario.circuit.backoff = Backoff { base_s: 5, rate: 2.0, cap_s: 20, jitter: Jitter::Full };
     scenario.length = minutes(80);
     scenario
 }

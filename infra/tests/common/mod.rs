@@ -13,7 +13,7 @@ pub fn existing(queue: &str, mapping_uuid: &str) -> CircuitConfig {
             function_arn: format!("arn:aws:lambda:eu-west-1:123456789012:function:{queue}-consumer:live"),
             function_timeout_s: 30,
             mapping_uuid: mapping_uuid.to_owned(),
-            reports_batch_item_failures: true,
+            event_metrics: true,
             queue_url: format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}"),
             queue_arn: format!("arn:aws:sqs:eu-west-1:123456789012:{queue}"),
             visibility_timeout_s: 180,

@@ -94,9 +94,10 @@ pub struct ConsumerConfig {
     pub function_timeout_s: u32,
     /// UUID of the event source mapping.
     pub mapping_uuid: String,
-    /// Whether the mapping has `ReportBatchItemFailures`.
+    /// Whether the mapping's event metrics are on (`MetricsConfig.Metrics = ["EventCount"]`). The alarm looks at
+    /// nothing else, and metrics that are off look like silence.
     #[serde(default)]
-    pub reports_batch_item_failures: bool,
+    pub event_metrics: bool,
     /// URL of the queue.
     pub queue_url: String,
     /// ARN of the queue; `.fifo` at its end marks a FIFO queue.

@@ -172,7 +172,7 @@ fn every_setting() -> CircuitConfig {
             function_arn: String::new(),
             function_timeout_s: 1,
             mapping_uuid: String::new(),
-            reports_batch_item_failures: false,
+            event_metrics: false,
             queue_url: String::new(),
             queue_arn: String::new(),
             visibility_timeout_s: 1,

@@ -101,6 +101,7 @@ fn a_consumer_is_checked_for_what_makes_it_unsafe() {
             r#"Error circuits.orders.consumer.queue_url = "orders""#,
             r#"Error circuits.orders.consumer.mapping_uuid = "14e0db71""#,
             "Warning circuits.orders.consumer.max_receive_count = (none)",
+            "Warning circuits.orders.consumer.event_metrics = false",
             "Warning circuits.orders.consumer.visibility_timeout_s = 60",
         ],
     );

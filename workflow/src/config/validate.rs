@@ -288,6 +288,14 @@ impl Check {
                 "give the queue a redrive policy",
             ),
         }
+        if !consumer.event_metrics {
+            self.warning(
+                "consumer.event_metrics",
+                false,
+                "the alarm needs the mapping's event metrics; while they are off it never fires".to_owned(),
+                "aws lambda update-event-source-mapping --metrics-config Metrics=EventCount, then set it to true",
+            );
+        }
         self.visibility("consumer", consumer.visibility_timeout_s, consumer.function_timeout_s);
     }
 

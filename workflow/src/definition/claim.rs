@@ -107,7 +107,7 @@ fn claim(context: &Context<'_>) -> State {
     let update = format!(
         "SET {state} = :state, {owner} = :me, {epoch} = if_not_exists({epoch}, :zero) + :one, {opened} = :now, \
          {updated} = :now, {trigger} = :trigger, {reason} = :reason, {failed} = :zero \
-         REMOVE {recorded}, {token}, {until}, {verdict}, {close_reason}",
+         REMOVE {recorded}, {token}, {until}, {error}, {close_reason}",
         state = item::STATE,
         owner = item::OWNER,
         epoch = item::EPOCH,
@@ -119,7 +119,7 @@ fn claim(context: &Context<'_>) -> State {
         recorded = item::RECORDED,
         token = item::TASK_TOKEN,
         until = item::WAIT_UNTIL_MS,
-        verdict = item::LAST_VERDICT,
+        error = item::LAST_ERROR,
         close_reason = item::CLOSE_REASON,
     );
     let mut arguments = context.update_item(&update, &condition, values);

@@ -36,7 +36,7 @@ pub fn now_ms() -> Value {
     json!({ "N": jsonata("$string($millis())") })
 }
 
-/// Repetition of a step that may safely be done twice: about five minutes in all.
+/// Repetition of a step that may safely be done twice: about two minutes in all, four at most.
 pub fn patient() -> Retrier {
     Retrier::on(&["States.ALL"], 8).backoff(2, 2.0, 60)
 }

@@ -84,6 +84,7 @@ fn await_recovery(context: &Context<'_>) -> State {
         &[
             (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
             (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($millis() + $waitSeconds * 1000)") })),
+            (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
             (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
         ],
         &[],
@@ -91,7 +92,6 @@ fn await_recovery(context: &Context<'_>) -> State {
     Task::new(state::AWAIT_RECOVERY, UPDATE_ITEM_AND_WAIT)
         .arguments(arguments)
         .timeout_s(jsonata("$waitSeconds"))
-        .assign("lastError", json!("none"))
         .output(jsonata("{'command': $string($states.result.command)}"))
         .retry(Retrier::on(&["States.Timeout"], 0))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
