@@ -48,6 +48,9 @@ pub enum HandlerError {
         /// How many were received.
         count: u32,
     },
+    /// The consumer was invoked and nothing came back: it may be at work right now.
+    #[error("the invocation of the consumer was never answered: it may still be running")]
+    MayBeRunning(#[source] CallError),
     /// A call failed. The cause is the source and is not repeated by those who walk the chain.
     #[error("a call to AWS failed")]
     Call(#[from] CallError),
@@ -61,6 +64,7 @@ impl HandlerError {
             HandlerError::StaleEpoch { .. } => errors::STALE_EPOCH,
             HandlerError::MappingMissing { .. } => errors::MAPPING_MISSING,
             HandlerError::Unsettled { .. } | HandlerError::OnlyDuplicates { .. } => errors::TRANSIENT,
+            HandlerError::MayBeRunning(_) => errors::MAY_BE_RUNNING,
             HandlerError::Call(call) => match call.kind {
                 CallErrorKind::Transient | CallErrorKind::Conflict | CallErrorKind::OverLimit => {
                     errors::TRANSIENT
@@ -74,7 +78,7 @@ impl HandlerError {
     /// The whole story in one line: what failed, then its cause.
     pub fn error_message(&self) -> String {
         match self {
-            HandlerError::Call(call) => format!("{self}: {call}"),
+            HandlerError::Call(call) | HandlerError::MayBeRunning(call) => format!("{self}: {call}"),
             HandlerError::InvalidRequest(_)
             | HandlerError::StaleEpoch { .. }
             | HandlerError::MappingMissing { .. }
@@ -113,6 +117,10 @@ mod tests {
             (HandlerError::MappingMissing { uuid: "u".into() }, errors::MAPPING_MISSING),
             (HandlerError::Unsettled { uuid: "u".into(), state: "Updating".into() }, errors::TRANSIENT),
             (HandlerError::OnlyDuplicates { count: 5 }, errors::TRANSIENT),
+            (
+                HandlerError::MayBeRunning(CallError::new("Invoke", "NoAnswer", CallErrorKind::Transient)),
+                errors::MAY_BE_RUNNING,
+            ),
             (call(CallErrorKind::Transient), errors::TRANSIENT),
             (call(CallErrorKind::Conflict), errors::TRANSIENT),
             (call(CallErrorKind::OverLimit), errors::TRANSIENT),

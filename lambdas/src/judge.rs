@@ -4,16 +4,18 @@ use serde_json::Value;
 
 use crate::ports::Invocation;
 
+/// Error name of a consumer that was throttled and never ran.
+pub const THROTTLED: &str = "Throttled";
 /// Error name of an answer that did not come in time.
 pub const TIMEOUT: &str = "Timeout";
 /// Error name of a message that the consumer reported as failed.
 pub const BATCH_ITEM_FAILURE: &str = "BatchItemFailure";
 /// Error name of an answer that is no partial batch response at all.
 pub const INVALID_BATCH_RESPONSE: &str = "InvalidBatchResponse";
-/// Error name of a failure that names no type.
+/// Error name of a failure that names no type, or something that is no name.
 pub const UNHANDLED: &str = "Unhandled";
 
-/// Longest error name that is kept, characters.
+/// Longest error name that is kept, characters; a longer one is dropped.
 pub const MAX_ERROR_NAME_CHARS: usize = 128;
 
 /// What became of a batch.
@@ -72,23 +74,20 @@ fn batch_outcome(payload: &[u8], message_ids: &[&str]) -> Outcome {
     if failed.is_empty() { Outcome::Succeeded } else { Outcome::PartlyFailed(failed) }
 }
 
-/// The consumer's own error type, reduced to characters that an error name is made of: the text of an error may quote
-/// the message and is never looked at.
+/// The consumer's own error type if it has the shape of one, else the service's word: the text of an error may quote the
+/// message and is never looked at, and what a consumer puts into the type instead of a name may do so too.
 fn error_name(kind: &str, payload: &[u8]) -> String {
-    let named = serde_json::from_slice::<Value>(payload)
-        .ok()
-        .and_then(|error| error.get("errorType").and_then(Value::as_str).map(sanitised));
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| {
-        let kind = sanitised(kind);
-        if kind.is_empty() { UNHANDLED.to_owned() } else { kind }
-    })
+    let error = serde_json::from_slice::<Value>(payload).unwrap_or_default();
+    let names = [error.get("errorType").and_then(Value::as_str), Some(kind)];
+    names.into_iter().flatten().find(|name| is_name(name)).unwrap_or(UNHANDLED).to_owned()
 }
 
-fn sanitised(name: &str) -> String {
-    name.chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "_.:$-".contains(*c))
-        .take(MAX_ERROR_NAME_CHARS)
-        .collect()
+/// Whether this is an identifier as languages write their error types. Anything else is dropped whole: what is left of
+/// a sentence without its spaces is still the sentence.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.len() <= MAX_ERROR_NAME_CHARS
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:$-".contains(c))
 }
 
 #[cfg(test)]
@@ -120,8 +119,14 @@ mod tests {
                     "DownstreamUnavailable",
                 ),
                 (r#"{"errorType":"java.lang.Out$Of-Memory"}"#, "java.lang.Out$Of-Memory"),
-                (r#"{"errorType":"odd one: \"4711\"\n<é>"}"#, "oddone:4711"),
-                (r#"{"errorType":"?"}"#, "Unhandled"),
+                (r#"{"errorType":"Orders::Not_Found"}"#, "Orders::Not_Found"),
+                (r#"{"errorType":"card of Jane Doe refused"}"#, "Unhandled"),
+                (r#"{"errorType":"jane@example.com"}"#, "Unhandled"),
+                (r#"{"errorType":"4711"}"#, "Unhandled"),
+                (r#"{"errorType":"Refusé"}"#, "Unhandled"),
+                (r#"{"errorType":"Refused "}"#, "Unhandled"),
+                (r#"{"errorType":""}"#, "Unhandled"),
+                (r#"{"errorType":null}"#, "Unhandled"),
                 (r#"{"errorMessage":"Task timed out after 3.00 seconds"}"#, "Unhandled"),
                 ("not json", "Unhandled"),
                 ("", "Unhandled"),
@@ -130,8 +135,11 @@ mod tests {
             }
         }
         check(&answered(Some(""), ""), false, failed("Unhandled"));
-        let long = format!(r#"{{"errorType":"{}"}}"#, "x".repeat(1_000));
-        check(&answered(Some("Unhandled"), &long), false, failed(&"x".repeat(128)));
+        check(&answered(Some("Handled"), ""), false, failed("Handled"));
+        for (chars, expected) in [(128, "x".repeat(128)), (129, "Unhandled".to_owned())] {
+            let payload = format!(r#"{{"errorType":"{}"}}"#, "x".repeat(chars));
+            check(&answered(Some("Unhandled"), &payload), false, failed(&expected));
+        }
     }
 
     #[test]

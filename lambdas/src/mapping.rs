@@ -27,8 +27,10 @@ pub enum MappingAnswer {
 /// What an action wants of one mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
-    /// Not polling.
+    /// Not polling, whatever else is set.
     Disabled,
+    /// Not polling, with this limit: its owner's own, so that whoever enables it meanwhile finds what was there before.
+    DisabledWith(Option<u32>),
     /// Polling, at most this many invocations at a time; none means no limit is set.
     Enabled(Option<u32>),
 }
@@ -48,7 +50,7 @@ where
         MappingRequest::Inspect { mappings, .. } => {
             return inspect(mappings, ports).await.map(MappingAnswer::Inspected);
         }
-        MappingRequest::Disable { recorded, .. } => reach_all(recorded, |_| Goal::Disabled, ports).await?,
+        MappingRequest::Disable { recorded, .. } => reach_all(recorded, disabled, ports).await?,
         MappingRequest::Limit { recorded, maximum_concurrency, .. } => {
             reach_all(recorded, |mapping| limited(mapping, *maximum_concurrency), ports).await?
         }
@@ -89,6 +91,11 @@ fn limited(mapping: &RecordedMapping, maximum_concurrency: u32) -> Goal {
     let limit =
         mapping.maximum_concurrency.map_or(maximum_concurrency, |owned| owned.min(maximum_concurrency));
     Goal::Enabled(Some(limit))
+}
+
+/// A limited close that failed left its limit behind, which the next trip would record as the owner's.
+fn disabled(mapping: &RecordedMapping) -> Goal {
+    Goal::DisabledWith(mapping.maximum_concurrency)
 }
 
 fn as_recorded(mapping: &RecordedMapping) -> Goal {
@@ -165,19 +172,17 @@ async fn reach<P: EventSourceMappings>(
     if !now.state.is_settled() {
         return Err(unsettled(now));
     }
-    let update = match goal {
-        Goal::Disabled => {
-            MappingUpdate { enabled: Some(false), maximum_concurrency: ConcurrencyUpdate::Keep }
-        }
-        Goal::Enabled(limit) => MappingUpdate {
-            enabled: Some(true),
-            maximum_concurrency: match limit {
-                _ if is_provisioned(&now, mapping) => ConcurrencyUpdate::Keep,
-                Some(limit) => ConcurrencyUpdate::Set(limit),
-                None => ConcurrencyUpdate::Remove,
-            },
-        },
+    let (enabled, limit) = match goal {
+        Goal::Disabled => (false, now.maximum_concurrency),
+        Goal::DisabledWith(limit) => (false, limit),
+        Goal::Enabled(limit) => (true, limit),
     };
+    let maximum_concurrency = match limit {
+        limit if has_limit(&now, mapping, limit) => ConcurrencyUpdate::Keep,
+        Some(limit) => ConcurrencyUpdate::Set(limit),
+        None => ConcurrencyUpdate::Remove,
+    };
+    let update = MappingUpdate { enabled: Some(enabled), maximum_concurrency };
     info!(mapping = mapping.uuid, from = now.state.name(), ?update, "changing the mapping");
     ports.update_mapping(&mapping.uuid, update).await.map_err(|error| missing(error, &mapping.uuid))
 }
@@ -186,10 +191,13 @@ async fn reach<P: EventSourceMappings>(
 fn is_under_way(now: &MappingDescription, mapping: &RecordedMapping, goal: Goal) -> bool {
     match (goal, &now.state) {
         (Goal::Disabled, MappingState::Disabled | MappingState::Disabling) => true,
+        (Goal::DisabledWith(limit), MappingState::Disabled | MappingState::Disabling) => {
+            has_limit(now, mapping, limit)
+        }
         (Goal::Enabled(limit), MappingState::Enabled | MappingState::Enabling) => {
             has_limit(now, mapping, limit)
         }
-        (Goal::Disabled | Goal::Enabled(_), _) => false,
+        (Goal::Disabled | Goal::DisabledWith(_) | Goal::Enabled(_), _) => false,
     }
 }
 
@@ -283,7 +291,7 @@ fn settle_answer(seen: &[Seen]) -> SettleAnswer {
     };
     let (count, all) = (unreached.len(), seen.len());
     let waiting_for = match worst.goal {
-        Goal::Disabled => format!("{count} of {all} mappings to be Disabled"),
+        Goal::Disabled | Goal::DisabledWith(_) => format!("{count} of {all} mappings to be Disabled"),
         Goal::Enabled(_) => format!("{count} of {all} mappings to be Enabled with their settings"),
     };
     SettleAnswer { done: false, state: worst.state.name().to_owned(), waiting_for }
@@ -292,7 +300,7 @@ fn settle_answer(seen: &[Seen]) -> SettleAnswer {
 /// How far a state is from the goal: the opposite settled state is the farthest, because nothing is on its way.
 fn distance(state: &MappingState, goal: Goal) -> u8 {
     let (reached, near, turning, far) = match goal {
-        Goal::Disabled => {
+        Goal::Disabled | Goal::DisabledWith(_) => {
             (MappingState::Disabled, MappingState::Disabling, MappingState::Enabling, MappingState::Enabled)
         }
         Goal::Enabled(_) => {

@@ -41,8 +41,9 @@ const THROTTLED: &str = "TooManyRequestsException";
 /// [`HandlerError::InvalidRequest`] for values out of range; [`HandlerError::StaleEpoch`] when the circuit has another
 /// owner, before the receive and again before the consumer is invoked; [`HandlerError::MappingMissing`] and
 /// [`HandlerError::Unsettled`] for a mapping that is gone or between two states; [`HandlerError::OnlyDuplicates`];
-/// [`HandlerError::Call`] when a call failed, which includes a consumer that is throttled: that says nothing about its
-/// health. The message has been given back by then.
+/// [`HandlerError::MayBeRunning`] when the invoke was never answered: the message stays invisible for as long as it was
+/// received for; [`HandlerError::Call`] when another call failed: the message has been given back by then. A consumer
+/// that certainly did not run, throttled or refused by Lambda, is no error but [`ProbeAnswer::Unhealthy`].
 pub async fn handle<P>(request: &ProbeRequest, ports: &P) -> Result<ProbeAnswer, HandlerError>
 where
     P: Circuits + EventSourceMappings + Messages + Functions + Clock,
@@ -70,20 +71,13 @@ where
     }
     // The long poll may have taken 20 s: time enough for another execution to take the circuit over.
     if let Err(error) = fence::check(&request.fence, ports).await {
-        give_back(request, &message, 0, ports).await;
+        let visibility_s = untried_visibility_s(request, &message, received_at_ms, 0, ports);
+        give_back(request, &message, visibility_s, ports).await;
         return Err(error);
     }
     let invocation = match invoke(request, &message, ports).await {
         Ok(invocation) => invocation,
-        Err(error) => {
-            warn!(message_id = message.message_id, error = %error, "the consumer could not be invoked");
-            // Unless it is certain that the function did not run, it may be at work on the message right now: the
-            // message then stays invisible for as long as it was received for.
-            if error.code == THROTTLED || error.kind != CallErrorKind::Transient {
-                give_back(request, &message, request.put_aside_s, ports).await;
-            }
-            return Err(error.into());
-        }
+        Err(error) => return not_invoked(request, message, error, received_at_ms, ports).await,
     };
     match judge::judge(&invocation, request.mapping.reports_batch_item_failures, &[&message.message_id]) {
         Outcome::Succeeded => Ok(healthy(request, message, ports).await),
@@ -233,6 +227,32 @@ async fn invoke<P: Functions + Clock>(
     }
 }
 
+/// The invoke failed. Whether that is a verdict depends on what is known: a consumer that certainly did not run is as
+/// unavailable as one that fails, and probing it on must slow down in the same way.
+async fn not_invoked<P: Messages + Clock>(
+    request: &ProbeRequest,
+    message: Message,
+    error: CallError,
+    received_at_ms: u64,
+    ports: &P,
+) -> Result<ProbeAnswer, HandlerError> {
+    warn!(message_id = message.message_id, error = %error, "the consumer could not be invoked");
+    let verdict = match error.kind {
+        CallErrorKind::Transient if error.code == THROTTLED => Ok(judge::THROTTLED.to_owned()),
+        CallErrorKind::NotFound
+        | CallErrorKind::Refused
+        | CallErrorKind::Conflict
+        | CallErrorKind::OverLimit => Ok(error.code),
+        CallErrorKind::AccessDenied => Err(HandlerError::Call(error)),
+        // It may be at work on the message right now, so the message is not given back.
+        CallErrorKind::Transient => return Err(HandlerError::MayBeRunning(error)),
+    };
+    let visibility_s = untried_visibility_s(request, &message, received_at_ms, request.put_aside_s, ports);
+    give_back(request, &message, visibility_s, ports).await;
+    let receives_left = receives_left(request, &message);
+    verdict.map(|error| ProbeAnswer::Unhealthy { message_id: message.message_id, error, receives_left })
+}
+
 /// The consumer processed the message. That is the verdict even if the message cannot be deleted: it will then be
 /// delivered once more, as SQS may do with any message, and a later probe of this round deletes it again.
 async fn healthy<P: Messages + Clock>(request: &ProbeRequest, message: Message, ports: &P) -> ProbeAnswer {
@@ -249,14 +269,35 @@ async fn unhealthy<P: Messages + Clock>(
     received_at_ms: u64,
     ports: &P,
 ) -> ProbeAnswer {
-    let receives_left =
-        request.max_receive_count.map(|maximum| maximum.saturating_sub(message.receive_count()));
+    let receives_left = receives_left(request, &message);
     warn!(message_id = message.message_id, error, receives_left, "the consumer failed");
-    // SQS allows 12 hours in all, counted from the receive.
-    let elapsed_s = (ports.now_ms().saturating_sub(received_at_ms) / 1_000) as u32;
-    let longest_s = MAX_VISIBILITY_S.saturating_sub(elapsed_s + VISIBILITY_MARGIN_S);
-    give_back(request, &message, request.put_aside_s.min(longest_s), ports).await;
+    let visibility_s = request.put_aside_s.min(longest_s(received_at_ms, ports));
+    give_back(request, &message, visibility_s, ports).await;
     ProbeAnswer::Unhealthy { message_id: message.message_id, error, receives_left }
+}
+
+fn receives_left(request: &ProbeRequest, message: &Message) -> Option<u32> {
+    request.max_receive_count.map(|maximum| maximum.saturating_sub(message.receive_count()))
+}
+
+/// For how long a message that its consumer never had stays invisible. One on its last receive is held for as long as
+/// SQS allows: its next receive, by whomever, dead-letters it untried. Until then an operator can raise the queue's
+/// `maxReceiveCount`.
+fn untried_visibility_s(
+    request: &ProbeRequest,
+    message: &Message,
+    received_at_ms: u64,
+    wanted_s: u32,
+    ports: &impl Clock,
+) -> u32 {
+    let longest_s = longest_s(received_at_ms, ports);
+    if is_last_receive(request, message) { longest_s } else { wanted_s.min(longest_s) }
+}
+
+/// SQS allows 12 hours in all, counted from the receive.
+fn longest_s(received_at_ms: u64, ports: &impl Clock) -> u32 {
+    let elapsed_s = (ports.now_ms().saturating_sub(received_at_ms) / 1_000) as u32;
+    MAX_VISIBILITY_S.saturating_sub(elapsed_s + VISIBILITY_MARGIN_S)
 }
 
 /// Best effort: a message that cannot be given back now comes back when its visibility timeout runs out.

@@ -116,7 +116,10 @@ fn disable_asks_once_and_leaves_alone_what_others_disabled() {
     let world = World::new();
     world.put_mapping("a", "Enabled", Some(5));
     world.put_mapping("b", "Enabled", None);
-    let mappings = [recorded("a"), RecordedMapping { enabled: false, ..recorded("b") }];
+    let mappings = [
+        RecordedMapping { maximum_concurrency: Some(5), ..recorded("a") },
+        RecordedMapping { enabled: false, ..recorded("b") },
+    ];
     let wait = settling(false, "Disabling", "1 of 1 mappings to be Disabled");
     check(&world, &disable(&mappings), wait.clone(), &["epoch", "get_mapping", "update_mapping"]);
     check(&world, &disable(&mappings), wait, &["epoch", "get_mapping"]);
@@ -125,6 +128,44 @@ fn disable_asks_once_and_leaves_alone_what_others_disabled() {
     assert_eq!(world.mappings.borrow()["a"].maximum_concurrency, Some(5));
     assert_eq!(world.mappings.borrow()["b"].state, MappingState::Enabled);
     check(&world, &disable(&mappings[1..]), settling(true, "Disabled", ""), &["epoch"]);
+}
+
+/// After a limited close that failed, the limit must not outlive it: somebody who enables the mapping finds its own
+/// concurrency, and the next trip records that one.
+#[test]
+fn disable_gives_the_recorded_concurrency_back() {
+    for (owned, found, state, provisioned, update) in [
+        (None, Some(2), "Enabled", false, Some("enabled: Some(false), maximum_concurrency: Remove")),
+        (Some(5), Some(2), "Enabled", false, Some("enabled: Some(false), maximum_concurrency: Set(5)")),
+        (Some(5), Some(5), "Enabled", false, Some("enabled: Some(false), maximum_concurrency: Keep")),
+        (None, Some(2), "Enabled", true, Some("enabled: Some(false), maximum_concurrency: Keep")),
+        (None, Some(2), "Disabled", false, Some("enabled: Some(false), maximum_concurrency: Remove")),
+        (Some(5), Some(5), "Disabled", false, None),
+        (None, Some(2), "Disabled", true, None),
+    ] {
+        let world = World::new();
+        world.put_mapping("a", state, found);
+        let mapping = RecordedMapping { maximum_concurrency: owned, provisioned, ..recorded("a") };
+        ask(&world, &disable(std::slice::from_ref(&mapping)));
+        let updates: Vec<String> =
+            world.calls.borrow().iter().filter(|call| call.starts_with("update_mapping")).cloned().collect();
+        let expected: Vec<String> =
+            update.iter().map(|update| format!("update_mapping a MappingUpdate {{ {update} }}")).collect();
+        assert_eq!(updates, expected, "{owned:?} recorded, {found:?} found, {state}");
+        world.settle();
+        let done = settling(true, "Disabled", "");
+        check(&world, &disable(std::slice::from_ref(&mapping)), done, &["epoch", "get_mapping"]);
+        if !provisioned {
+            assert_eq!(world.mappings.borrow()["a"].maximum_concurrency, owned);
+        }
+    }
+    // One that is still turning cannot be changed; whether it is quiet does not depend on its concurrency.
+    let world = World::new();
+    world.put_mapping("a", "Disabling", Some(2));
+    check(&world, &disable(&[recorded("a")]), json!("Breaker.Transient"), &["epoch", "get_mapping"]);
+    world.settle();
+    world.now_ms.set(START_MS + 100_000);
+    assert_eq!(ask(&world, &check_quiet(&[recorded("a")])), settling(true, "Disabled", ""));
 }
 
 #[test]

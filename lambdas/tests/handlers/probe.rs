@@ -251,20 +251,72 @@ fn a_short_throttle_is_waited_out_with_the_message_in_hand() {
     assert_eq!(world.sleeps.borrow().len(), INVOKE_ATTEMPT_COUNT as usize - 1);
 }
 
+/// A consumer that certainly did not run counts as a failed probe, so that the wait grows and receives are counted.
 #[test]
-fn a_consumer_that_cannot_be_invoked_is_not_unhealthy() {
-    for (consumer, error, put_aside) in [
-        (Consumer::Throttled(99), "Breaker.Transient", true),
-        // The answer was lost, so the function may still be running: the message stays as it was received.
-        (Consumer::Breaks(CallErrorKind::Transient), "Breaker.Transient", false),
-        (Consumer::Breaks(CallErrorKind::AccessDenied), "Breaker.AccessDenied", true),
-        (Consumer::Breaks(CallErrorKind::NotFound), "Breaker.Refused", true),
+fn a_consumer_that_did_not_run_is_unhealthy_by_the_services_code() {
+    for (consumer, error) in [
+        (Consumer::Throttled(99), "Throttled"),
+        (Consumer::Breaks(CallErrorKind::Refused), "Injected"),
+        (Consumer::Breaks(CallErrorKind::NotFound), "Injected"),
+        (Consumer::Breaks(CallErrorKind::Conflict), "Injected"),
+    ] {
+        let world = world(1, 2);
+        *world.consumer.borrow_mut() = consumer.clone();
+        let expected =
+            json!({ "verdict": "unhealthy", "message_id": "m-0", "error": error, "receives_left": 2 });
+        assert_eq!(ask(&world, &request()), expected, "{consumer:?}");
+        assert_eq!(invisible_s(&world), [300], "{consumer:?}");
+        assert!(world.tried.borrow().is_empty());
+    }
+}
+
+#[test]
+fn a_missing_permission_is_no_verdict_and_the_message_is_given_back() {
+    let world = world(1, 2);
+    *world.consumer.borrow_mut() = Consumer::Breaks(CallErrorKind::AccessDenied);
+    assert_eq!(ask(&world, &request()), json!("Breaker.AccessDenied"));
+    assert_eq!(invisible_s(&world), [300]);
+}
+
+/// The consumer may be at work on the message: it stays as it was received, and nobody may repeat the probe at once.
+#[test]
+fn an_invoke_without_an_answer_may_still_be_running() {
+    for (consumer, fault) in [
+        (Consumer::Breaks(CallErrorKind::Transient), None),
+        (Consumer::Answers("null"), Some(Fault::LoseAnswer)),
     ] {
         let world = world(1, 0);
-        *world.consumer.borrow_mut() = consumer.clone();
-        assert_eq!(ask(&world, &request()), json!(error), "{consumer:?}");
-        assert_eq!(invisible_s(&world), [if put_aside { 300 } else { 120 }], "{consumer:?}");
+        *world.consumer.borrow_mut() = consumer;
+        world.faults.borrow_mut().extend(fault.map(|fault| (5, fault)));
+        let calls = ["epoch", "get_mapping", "receive", "epoch", "invoke"];
+        check(&world, &request(), json!("Breaker.MayBeRunning"), &calls);
+        assert_eq!(invisible_s(&world), [120]);
     }
+}
+
+/// The next receive of such a message dead-letters it, and its consumer never had it.
+#[test]
+fn on_fifo_an_untried_message_on_its_last_receive_is_held_as_long_as_sqs_allows() {
+    let fifo = ProbeRequest { fifo: true, ..request() };
+    let longest_s = 43_200 - 90;
+    for (consumer, expected, waited_s) in [
+        (Consumer::Throttled(99), json!("unhealthy"), 3),
+        (Consumer::Breaks(CallErrorKind::Refused), json!("unhealthy"), 0),
+        (Consumer::Breaks(CallErrorKind::AccessDenied), json!("Breaker.AccessDenied"), 0),
+    ] {
+        let world = world(1, 4);
+        *world.consumer.borrow_mut() = consumer;
+        let answer = ask(&world, &fifo);
+        assert_eq!(answer.get("verdict").unwrap_or(&answer), &expected);
+        if answer.is_object() {
+            assert_eq!(answer["receives_left"], 0);
+        }
+        assert_eq!(invisible_s(&world), [longest_s - waited_s]);
+    }
+    let taken_over = world(1, 4);
+    taken_over.faults.borrow_mut().insert(4, Fault::Fail(CallErrorKind::Transient));
+    assert_eq!(ask(&taken_over, &fifo), json!("Breaker.Transient"));
+    assert_eq!(invisible_s(&taken_over), [longest_s]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn visibility_keeps_the_messages_and_spreads_their_arrival_evenly() {
     let answer = ask(&world, &request(RejitterStrategy::Visibility), PLENTY);
     check(&world, &answer, 1_000, 0, 0);
     let progress = &answer.progress;
-    assert_eq!((progress.spread_from_ms, progress.spread_until_ms), (START_MS + 18_500, START_MS + 118_500));
+    assert_eq!((progress.spread_from_ms, progress.spread_until_ms), (START_MS + 17_000, START_MS + 117_000));
     let after: Vec<_> = world.queue.borrow().iter().map(|stored| stored.message.message_id.clone()).collect();
     assert_eq!(ids, after);
     for quarter in 0..4u64 {
