@@ -1,4 +1,7 @@
 //! Batch calls to SQS: splitting by count and bytes, retrying the entries that failed, copying a message whole.
+//!
+//! A delete or a change of visibility may be repeated at will. A send may not: SQS gives a standard queue no way to
+//! tell a repeated send from a new message, so one whose answer was lost is left alone.
 
 use std::time::Duration;
 
@@ -11,7 +14,8 @@ use crate::ports::{
 pub const MAX_BATCH_COUNT: usize = 10;
 /// Most bytes of one batch of sends in total, and of one message: bodies and message attributes.
 pub const MAX_BATCH_BYTES: usize = 1_048_576;
-/// How often an entry of a batch call is tried in all. The adapters retry calls that failed as a whole on top.
+/// How often an entry of a batch call is tried in all. The adapters retry calls that failed as a whole on top, except
+/// sends.
 pub const ATTEMPT_COUNT: u32 = 4;
 /// How often a copy is tried in all: if it cannot be made, the original's next receive dead-letters it.
 pub const COPY_ATTEMPT_COUNT: u32 = 7;
@@ -84,8 +88,8 @@ pub fn split<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
 
 /// Deletes by receipt handle, retrying what failed. One result per handle.
 pub async fn delete<P: Messages + Clock>(queue_url: &str, handles: &[String], ports: &P) -> BatchResult<()> {
-    persist(handles, ATTEMPT_COUNT, ports, async |left: &[String]| ports.delete_batch(queue_url, left).await)
-        .await
+    let call = async |left: &[String]| ports.delete_batch(queue_url, left).await;
+    persist(handles, ATTEMPT_COUNT, CallErrorKind::may_pass, ports, call).await
 }
 
 /// Changes visibility timeouts, retrying what failed. One result per change.
@@ -95,31 +99,39 @@ pub async fn change_visibility<P: Messages + Clock>(
     ports: &P,
 ) -> BatchResult<()> {
     let call = async |left: &[VisibilityChange]| ports.change_visibility_batch(queue_url, left).await;
-    persist(changes, ATTEMPT_COUNT, ports, call).await
+    persist(changes, ATTEMPT_COUNT, CallErrorKind::may_pass, ports, call).await
 }
 
-/// Sends one batch (see [`split`]), retrying what failed. One result per message: its new id.
+/// Sends one batch (see [`split`]), retrying the entries that SQS said it failed, and the whole call if it certainly had
+/// no effect. One result per message: its new id.
+///
+/// A failure of kind [`CallErrorKind::Transient`] leaves open whether the message was sent. A caller that keeps the
+/// original, as it must, may then have it in the queue beside its copy: this and a crash between send and delete are
+/// the only ways in which that happens.
 pub async fn send<P: Messages + Clock>(
     queue_url: &str,
     messages: &[Outgoing],
     attempt_count: u32,
     ports: &P,
 ) -> BatchResult<String> {
-    persist(messages, attempt_count, ports, async |left: &[Outgoing]| ports.send_batch(queue_url, left).await)
-        .await
+    let had_no_effect = |kind: CallErrorKind| kind.may_pass() && kind != CallErrorKind::Transient;
+    let call = async |left: &[Outgoing]| ports.send_batch(queue_url, left).await;
+    persist(messages, attempt_count, had_no_effect, ports, call).await
 }
 
-/// Calls until every entry has succeeded, failed for good, or been tried `attempt_count` times.
+/// Calls until every entry has succeeded, failed for good, or been tried `attempt_count` times. A call that failed as a
+/// whole is repeated only if `may_repeat` says so of its failure.
 async fn persist<E: Clone, T>(
     entries: &[E],
     attempt_count: u32,
+    may_repeat: impl Fn(CallErrorKind) -> bool,
     clock: &impl Clock,
     call: impl AsyncFn(&[E]) -> Result<BatchResult<T>, CallError>,
 ) -> BatchResult<T> {
-    let mut results: Vec<Option<Result<T, CallError>>> = entries.iter().map(|_| None).collect();
+    let unanswered = || Err(CallError::new("batch call", "NoAnswer", CallErrorKind::Transient));
+    let mut results: BatchResult<T> = entries.iter().map(|_| unanswered()).collect();
+    let mut open: Vec<usize> = (0..entries.len()).collect();
     for attempt in 1..=attempt_count {
-        let open: Vec<usize> =
-            (0..entries.len()).filter(|&at| results[at].as_ref().is_none_or(may_work_later)).collect();
         if open.is_empty() {
             break;
         }
@@ -130,33 +142,26 @@ async fn persist<E: Clone, T>(
         let batch: Vec<E> = open.iter().map(|&at| entries[at].clone()).collect();
         match call(&batch).await {
             Ok(answers) => {
-                for (at, answer) in open.into_iter().zip(answers) {
-                    results[at] = Some(answer);
+                for (&at, answer) in open.iter().zip(answers) {
+                    results[at] = answer;
                 }
+                open.retain(|&at| may_work_later(&results[at]));
             }
             Err(error) => {
-                for at in open {
-                    results[at] = Some(Err(error.clone()));
+                for &at in &open {
+                    results[at] = Err(error.clone());
+                }
+                if !may_repeat(error.kind) {
+                    open.clear();
                 }
             }
         }
     }
     results
-        .into_iter()
-        .map(|result| {
-            result.unwrap_or_else(|| Err(CallError::new("batch call", "NoAnswer", CallErrorKind::Transient)))
-        })
-        .collect()
 }
 
 fn may_work_later<T>(result: &Result<T, CallError>) -> bool {
-    match result {
-        Ok(_) => false,
-        Err(error) => match error.kind {
-            CallErrorKind::Transient | CallErrorKind::Conflict | CallErrorKind::OverLimit => true,
-            CallErrorKind::NotFound | CallErrorKind::AccessDenied | CallErrorKind::Refused => false,
-        },
-    }
+    result.as_ref().is_err_and(|error| error.kind.may_pass())
 }
 
 #[cfg(test)]

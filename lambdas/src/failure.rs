@@ -66,9 +66,10 @@ impl HandlerError {
             HandlerError::Unsettled { .. } | HandlerError::OnlyDuplicates { .. } => errors::TRANSIENT,
             HandlerError::MayBeRunning(_) => errors::MAY_BE_RUNNING,
             HandlerError::Call(call) => match call.kind {
-                CallErrorKind::Transient | CallErrorKind::Conflict | CallErrorKind::OverLimit => {
-                    errors::TRANSIENT
-                }
+                CallErrorKind::Throttled
+                | CallErrorKind::Transient
+                | CallErrorKind::Conflict
+                | CallErrorKind::OverLimit => errors::TRANSIENT,
                 CallErrorKind::AccessDenied => errors::ACCESS_DENIED,
                 CallErrorKind::NotFound | CallErrorKind::Refused => errors::REFUSED,
             },
@@ -121,6 +122,7 @@ mod tests {
                 HandlerError::MayBeRunning(CallError::new("Invoke", "NoAnswer", CallErrorKind::Transient)),
                 errors::MAY_BE_RUNNING,
             ),
+            (call(CallErrorKind::Throttled), errors::TRANSIENT),
             (call(CallErrorKind::Transient), errors::TRANSIENT),
             (call(CallErrorKind::Conflict), errors::TRANSIENT),
             (call(CallErrorKind::OverLimit), errors::TRANSIENT),

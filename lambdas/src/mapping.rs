@@ -332,7 +332,8 @@ async fn get<P: EventSourceMappings>(uuid: &str, ports: &P) -> Result<MappingDes
 fn missing(error: crate::ports::CallError, uuid: &str) -> HandlerError {
     match error.kind {
         CallErrorKind::NotFound => HandlerError::MappingMissing { uuid: uuid.to_owned() },
-        CallErrorKind::Transient
+        CallErrorKind::Throttled
+        | CallErrorKind::Transient
         | CallErrorKind::AccessDenied
         | CallErrorKind::Conflict
         | CallErrorKind::OverLimit

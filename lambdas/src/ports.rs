@@ -43,7 +43,9 @@ impl CallError {
 /// What a failed call means to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallErrorKind {
-    /// Throttled (429), a 5xx answer, or no answer at all: it may work later.
+    /// Throttled (429): it certainly had no effect, and may work later.
+    Throttled,
+    /// A 5xx answer, or no answer at all: it may have taken effect or not, and may work later.
     Transient,
     /// The thing named does not exist.
     NotFound,
@@ -55,6 +57,19 @@ pub enum CallErrorKind {
     OverLimit,
     /// Refused for good.
     Refused,
+}
+
+impl CallErrorKind {
+    /// Whether the same call may work later.
+    pub fn may_pass(self) -> bool {
+        match self {
+            CallErrorKind::Throttled
+            | CallErrorKind::Transient
+            | CallErrorKind::Conflict
+            | CallErrorKind::OverLimit => true,
+            CallErrorKind::NotFound | CallErrorKind::AccessDenied | CallErrorKind::Refused => false,
+        }
+    }
 }
 
 /// State of an event source mapping.
@@ -334,10 +349,11 @@ pub trait Messages {
         changes: &[VisibilityChange],
     ) -> Result<BatchResult<()>, CallError>;
 
-    /// `SendMessageBatch` of at most 10 messages and 1 MiB in total. Each success carries the new message's id.
+    /// `SendMessageBatch` of at most 10 messages and 1 MiB in total, once: never retried below this trait, because a
+    /// second attempt after a lost answer would send everything twice. Each success carries the new message's id.
     ///
     /// # Errors
-    /// When the call as a whole failed; failures of single entries are in the result.
+    /// [`CallErrorKind::Transient`] when the answer was lost: the messages may have been sent. When the call as a whole failed; failures of single entries are in the result.
     async fn send_batch(
         &self,
         queue_url: &str,
@@ -384,8 +400,8 @@ pub trait Functions {
     /// attempt would be a second probe in flight.
     ///
     /// # Errors
-    /// When the function was not invoked: [`CallErrorKind::Transient`] for throttling, any other kind as the service
-    /// says. A function that ran and failed is no error but [`Invocation::Answered`] with a `function_error`.
+    /// When the function was not invoked, with the kind that the service says. [`CallErrorKind::Transient`] leaves open
+    /// whether it was: it may be running. A function that ran and failed is no error but [`Invocation::Answered`] with a `function_error`.
     async fn invoke(
         &self,
         function_arn: &str,

@@ -32,8 +32,6 @@ const MAX_VISIBILITY_S: u32 = 43_200;
 const MAX_DEADLINE_S: u32 = 900;
 /// Longest long poll, seconds.
 const MAX_LONG_POLL_S: u32 = 20;
-/// The one failed invoke of which it is certain that the function did not run.
-const THROTTLED: &str = "TooManyRequestsException";
 
 /// Carries one probe out.
 ///
@@ -182,7 +180,8 @@ fn is_last_receive(request: &ProbeRequest, message: &Message) -> bool {
 
 /// Sends a full copy, then deletes the original: in this order, so that a crash in between leaves two rather than
 /// none. Answers the copy's id, or nothing if no copy could be made: the message then is the probe itself, so that
-/// its consumer at least tries it before its next receive dead-letters it.
+/// its consumer at least tries it before its next receive dead-letters it. A send whose answer was lost may have made
+/// one nevertheless, which then is delivered too.
 async fn give_back_as_copy<P: Messages + Clock>(
     request: &ProbeRequest,
     message: &Message,
@@ -218,7 +217,7 @@ async fn invoke<P: Functions + Clock>(
     let mut attempt = 1;
     loop {
         match ports.invoke(&request.function_arn, payload.clone(), deadline).await {
-            Err(error) if error.code == THROTTLED && attempt < INVOKE_ATTEMPT_COUNT => {
+            Err(error) if error.kind == CallErrorKind::Throttled && attempt < INVOKE_ATTEMPT_COUNT => {
                 attempt += 1;
                 ports.sleep(batch::pause_before(attempt)).await;
             }
@@ -238,7 +237,7 @@ async fn not_invoked<P: Messages + Clock>(
 ) -> Result<ProbeAnswer, HandlerError> {
     warn!(message_id = message.message_id, error = %error, "the consumer could not be invoked");
     let verdict = match error.kind {
-        CallErrorKind::Transient if error.code == THROTTLED => Ok(judge::THROTTLED.to_owned()),
+        CallErrorKind::Throttled => Ok(judge::THROTTLED.to_owned()),
         CallErrorKind::NotFound
         | CallErrorKind::Refused
         | CallErrorKind::Conflict

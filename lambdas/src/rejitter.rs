@@ -41,6 +41,9 @@ pub const RECEIVE_ATTEMPT_COUNT: u32 = 4;
 
 /// Spreads what it can within `remaining`, the time left to this invocation.
 ///
+/// A copy whose send was never answered may exist or not; its original is left where it is, counts as failed, and comes
+/// back when its visibility timeout runs out. The consumer may then get both.
+///
 /// Answers `done` when the queue ran dry, when only newer messages came up, when the window has passed, or when the
 /// queue's in-flight quota is used up; what stayed visible in the last two cases counts as failed.
 ///
@@ -203,7 +206,7 @@ where
             match self.ports.receive(&self.request.queue_url, receive).await {
                 Ok(messages) => return Ok(messages),
                 Err(error) if error.kind == CallErrorKind::OverLimit => return Err(End::OverLimit),
-                Err(error) if error.kind == CallErrorKind::Transient && attempt < RECEIVE_ATTEMPT_COUNT => {
+                Err(error) if error.kind.may_pass() && attempt < RECEIVE_ATTEMPT_COUNT => {
                     attempt += 1;
                     self.ports.sleep(batch::pause_before(attempt)).await;
                 }
@@ -218,9 +221,8 @@ where
             .into_iter()
             .partition(|message| self.tally.borrow().undeleted.contains(&message.message_id));
         self.delete_originals(&copied).await;
-        let (to_copy, to_shift): (Vec<_>, Vec<_>) = rest.into_iter().partition(|message| {
-            self.plan.strategy == RejitterStrategy::Requeue || self.is_last_receive(message)
-        });
+        let (to_copy, to_shift): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|message| self.is_to_be_copied(message));
         self.shift(&to_shift).await;
         self.requeue(to_copy).await;
     }
@@ -244,6 +246,14 @@ where
 
     fn is_last_receive(&self, message: &Message) -> bool {
         self.request.max_receive_count.is_some_and(|maximum| message.receive_count() >= maximum)
+    }
+
+    /// A message that failed before may have a copy that nobody heard of: it is spread as it is, rather than copied
+    /// again. On its last receive it has to be copied all the same.
+    fn is_to_be_copied(&self, message: &Message) -> bool {
+        let requeues = self.plan.strategy == RejitterStrategy::Requeue
+            && !self.tally.borrow().failed.contains(&message.message_id);
+        requeues || self.is_last_receive(message)
     }
 
     /// Gives each message a random visibility timeout.

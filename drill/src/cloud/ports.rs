@@ -85,7 +85,8 @@ fn call_error(operation: &'static str, error: ServiceError) -> CallError {
         (_, "ResourceInUseException") | (409, _) => CallErrorKind::Conflict,
         (403, _) => CallErrorKind::AccessDenied,
         (404, _) | (_, "QueueDoesNotExist") => CallErrorKind::NotFound,
-        (429 | 500..=599, _) => CallErrorKind::Transient,
+        (429, _) => CallErrorKind::Throttled,
+        (500..=599, _) => CallErrorKind::Transient,
         (_, _) => CallErrorKind::Refused,
     };
     CallError { operation, code: error.code, message: error.message, kind }

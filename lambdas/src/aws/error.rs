@@ -72,7 +72,7 @@ fn classify(code: &str, status: u16) -> CallErrorKind {
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException"
         | "KmsThrottled"
-        | "EC2ThrottledException" => CallErrorKind::Transient,
+        | "EC2ThrottledException" => CallErrorKind::Throttled,
         "ResourceInUseException" | "ResourceConflictException" => CallErrorKind::Conflict,
         "OverLimit" => CallErrorKind::OverLimit,
         "ResourceNotFoundException" | "QueueDoesNotExist" | "NonExistentQueue" => CallErrorKind::NotFound,
@@ -80,7 +80,8 @@ fn classify(code: &str, status: u16) -> CallErrorKind {
             CallErrorKind::AccessDenied
         }
         _ => match status {
-            429 | 500.. => CallErrorKind::Transient,
+            429 => CallErrorKind::Throttled,
+            500.. => CallErrorKind::Transient,
             409 => CallErrorKind::Conflict,
             404 => CallErrorKind::NotFound,
             401 | 403 => CallErrorKind::AccessDenied,
@@ -96,9 +97,10 @@ mod tests {
     #[test]
     fn a_code_or_else_a_status_says_what_to_do() {
         for (code, status, kind) in [
-            ("TooManyRequestsException", 429, CallErrorKind::Transient),
-            ("ThrottlingException", 400, CallErrorKind::Transient),
-            ("RequestThrottled", 403, CallErrorKind::Transient),
+            ("TooManyRequestsException", 429, CallErrorKind::Throttled),
+            ("ThrottlingException", 400, CallErrorKind::Throttled),
+            ("RequestThrottled", 403, CallErrorKind::Throttled),
+            ("Unheard", 429, CallErrorKind::Throttled),
             ("ServiceException", 500, CallErrorKind::Transient),
             ("ENILimitReachedException", 502, CallErrorKind::Transient),
             ("ResourceInUseException", 400, CallErrorKind::Conflict),

@@ -22,7 +22,7 @@ use crate::failure::HandlerError;
 pub use logging::start as start_logging;
 
 /// How often a call is tried in all, with the SDK's own backoff and jitter. The handlers and the workflow retry on
-/// top, so this covers hiccups only. An `Invoke` is never retried.
+/// top, so this covers hiccups only. An `Invoke` and a send of messages are never retried here.
 const CALL_ATTEMPT_COUNT: u32 = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,6 +39,8 @@ pub struct Cloud {
     /// `Invoke`: no retries and no timeout but the caller's.
     invoke: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
+    /// `SendMessageBatch`: no retries, because a repeated send after a lost answer makes a second message.
+    send: aws_sdk_sqs::Client,
     /// `ReceiveMessage`, which takes as long as its long poll.
     receive: aws_sdk_sqs::Client,
     dynamodb: aws_sdk_dynamodb::Client,
@@ -76,10 +78,12 @@ impl Cloud {
         let receive = aws_sdk_sqs::config::Builder::from(config)
             .timeout_config(timeouts(RECEIVE_ATTEMPT_TIMEOUT))
             .build();
+        let send = aws_sdk_sqs::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
         Cloud {
             control: aws_sdk_lambda::Client::new(config),
             invoke: aws_sdk_lambda::Client::from_conf(invoke),
             sqs: aws_sdk_sqs::Client::new(config),
+            send: aws_sdk_sqs::Client::from_conf(send),
             receive: aws_sdk_sqs::Client::from_conf(receive),
             dynamodb: aws_sdk_dynamodb::Client::new(config),
             table,
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invoke_waits_for_its_caller_and_is_never_repeated() {
+    fn an_invoke_waits_for_its_caller_and_neither_it_nor_a_send_is_repeated() {
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("eu-central-1"))
@@ -155,6 +159,11 @@ mod tests {
         let set = [limits.read_timeout(), limits.operation_timeout(), limits.operation_attempt_timeout()];
         assert_eq!(set, [None; 3]);
         assert_eq!(invoke.retry_config().map(RetryConfig::max_attempts), Some(1));
+        assert_eq!(cloud.send.config().retry_config().map(RetryConfig::max_attempts), Some(1));
+        assert_eq!(
+            cloud.sqs.config().retry_config().map(RetryConfig::max_attempts),
+            Some(CALL_ATTEMPT_COUNT)
+        );
         let receive = cloud.receive.config().timeout_config().expect("timeouts are configured");
         assert_eq!(receive.operation_attempt_timeout(), Some(RECEIVE_ATTEMPT_TIMEOUT));
     }

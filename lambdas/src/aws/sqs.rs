@@ -85,7 +85,7 @@ impl Messages for Cloud {
         queue_url: &str,
         messages: &[Outgoing],
     ) -> Result<BatchResult<String>, CallError> {
-        send(&self.sqs, queue_url, messages).await
+        send(&self.send, queue_url, messages).await
     }
 
     async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError> {

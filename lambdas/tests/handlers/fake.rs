@@ -486,7 +486,7 @@ impl Functions for World {
                     return Err(CallError::new(
                         "Invoke",
                         "TooManyRequestsException",
-                        CallErrorKind::Transient,
+                        CallErrorKind::Throttled,
                     ));
                 }
                 Consumer::Breaks(kind) => return Err(failure("Invoke", *kind)),

@@ -212,6 +212,17 @@ fn a_last_receive_that_cannot_be_copied_is_tried_rather_than_wasted() {
     }
 }
 
+/// There may be a copy or not: another send might make a second one, and without a try the next receive might
+/// dead-letter the only one untried.
+#[test]
+fn a_last_receive_whose_copy_is_in_doubt_is_tried_and_not_copied_again() {
+    let world = world(1, 4);
+    world.faults.borrow_mut().insert(4, Fault::LoseAnswer);
+    let calls = ["epoch", "get_mapping", "receive", "send", "epoch", "invoke", "delete"];
+    check(&world, &request(), json!({ "verdict": "healthy", "message_id": "m-0" }), &calls);
+    assert_eq!(world.bodies().len(), 1, "the copy");
+}
+
 #[test]
 fn on_fifo_the_last_receive_is_the_probe_itself() {
     let world = world(1, 4);

@@ -157,6 +157,50 @@ fn only_originals_whose_copy_was_sent_are_deleted() {
     assert_eq!(world.bodies(), bodies);
 }
 
+/// Whether the copies were made is not known. The originals stay; one that comes up again is spread as it is, because
+/// another copy might be the second.
+#[test]
+fn a_send_whose_answer_was_lost_is_not_repeated() {
+    let world = world(10, 0);
+    let bodies = world.bodies();
+    world.faults.borrow_mut().insert(4, Fault::LoseAnswer);
+    let answer = ask(&world, &request(RejitterStrategy::Requeue), PLENTY);
+    assert_eq!((answer.progress.moved_count, answer.progress.failed_count), (0, 10));
+    let names = world.call_names();
+    assert_eq!(&names[..4], ["epoch", "counts", "receive", "send"]);
+    assert!(!names[4..].iter().any(|name| name == "send" || name == "delete"), "{names:?}");
+    assert_eq!(world.bodies().len(), 20, "each original beside its copy");
+
+    let back = self::world(10, 0);
+    back.faults.borrow_mut().insert(4, Fault::LoseAnswer);
+    // Each call takes so long that the originals come up again while the work still runs.
+    back.latency_ms.set(35_000);
+    back.draws_latest.set(true);
+    let slow = RejitterRequest { drain_per_s: 0.01, ..request(RejitterStrategy::Requeue) };
+    let answer = ask(&back, &slow, PLENTY);
+    assert_eq!((answer.progress.moved_count, answer.progress.failed_count), (10, 0), "{answer:?}");
+    assert_eq!(back.call_names().iter().filter(|name| *name == "send").count(), 1);
+    let originals = back
+        .queue
+        .borrow()
+        .iter()
+        .filter(|stored| bodies.contains(&stored.message.body) && !stored.delayed)
+        .count();
+    assert_eq!(originals, 10);
+}
+
+#[test]
+fn a_throttled_send_and_a_delete_whose_answer_was_lost_are_repeated() {
+    for (at, fault) in [(4, Fault::Fail(CallErrorKind::Throttled)), (5, Fault::LoseAnswer)] {
+        let world = world(10, 0);
+        let bodies = world.bodies();
+        world.faults.borrow_mut().insert(at, fault);
+        let answer = ask(&world, &request(RejitterStrategy::Requeue), PLENTY);
+        check(&world, &answer, 10, 0, 0);
+        assert_eq!(world.bodies(), bodies);
+    }
+}
+
 #[test]
 fn a_copied_message_that_cannot_be_deleted_is_never_copied_again() {
     let world = world(10, 0);
