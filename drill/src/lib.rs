@@ -12,4 +12,4 @@ pub mod scenario;
 pub mod scribe;
 pub mod sim;
 
-pub use self::run::{CIRCUIT, Options, RunError, run};
+pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered};

@@ -66,6 +66,10 @@ pub trait Observer {
 
     /// Simulated time has come to `now` on its way from `start` to `end`; called a few hundred times per drill.
     fn progress(&mut self, start: Time, now: Time, end: Time);
+
+    /// The drill is over: the longest history that an execution of the workflow came to has so many events. Step
+    /// Functions allows [`crate::asl::HISTORY_LIMIT_COUNT`].
+    fn longest_history(&mut self, _event_count: u64) {}
 }
 
 /// An observer that looks away.

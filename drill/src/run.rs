@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use thiserror::Error;
 use workflow::circuit::{CircuitState, item};
 use workflow::config::{BreakerConfig, CircuitConfig};
@@ -68,12 +69,38 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`] when the drill could not begin; a promise that is broken is no error but part of the report.
 pub fn run(scenario: &Scenario, options: Options, observer: &mut dyn Observer) -> Result<Report, RunError> {
+    run_with(scenario, &options, None, observer)
+}
+
+/// As [`run`], but `tamper` changes the synthesized definition of the workflow before the stack is loaded. This is for
+/// tests of the checkers: a promise is only watched if a workflow that lacks the safeguard is seen to break it.
+///
+/// # Errors
+/// As [`run`]; [`RunError::Missing`] when the template holds no definition.
+pub fn run_tampered(
+    scenario: &Scenario,
+    options: Options,
+    tamper: &dyn Fn(&mut Value),
+    observer: &mut dyn Observer,
+) -> Result<Report, RunError> {
+    run_with(scenario, &options, Some(tamper), observer)
+}
+
+/// Changes a definition.
+type Tamper<'a> = Option<&'a dyn Fn(&mut Value)>;
+
+fn run_with(
+    scenario: &Scenario,
+    options: &Options,
+    tamper: Tamper<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Report, RunError> {
     // The two runs share nothing, so that each core can take one.
     std::thread::scope(|scope| {
         let without = options.baseline.then(|| {
-            scope.spawn(|| Drill::begin(scenario, &options, false).map(|drill| drill.finish(&mut ())))
+            scope.spawn(|| Drill::begin(scenario, options, false, None).map(|drill| drill.finish(&mut ())))
         });
-        let mut report = Drill::begin(scenario, &options, true)?.finish(observer);
+        let mut report = Drill::begin(scenario, options, true, tamper)?.finish(observer);
         if let Some(without) = without {
             let without = without.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             report.wasted_invocations_without_breaker = Some(without.wasted_invocations);
@@ -96,19 +123,27 @@ struct Drill {
 }
 
 impl Drill {
-    fn begin(scenario: &Scenario, options: &Options, with_breaker: bool) -> Result<Drill, RunError> {
+    fn begin(
+        scenario: &Scenario,
+        options: &Options,
+        with_breaker: bool,
+        tamper: Tamper<'_>,
+    ) -> Result<Drill, RunError> {
         let mut circuit = scenario.circuit.clone();
         if let Some(settings) = &options.circuit {
             let example = circuit.example.clone();
             circuit = CircuitConfig { consumer: None, example, ..settings.clone() };
         }
-        let assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
+        let mut assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
+        if let Some(tamper) = tamper {
+            change_definition(&mut assembly.template, tamper)?;
+        }
         let sim = Sim::new(options.seed);
         let stack = load(&assembly)?;
         let cloud =
             Cloud::create(&stack, &sim, scenario.knobs.clone(), with_breaker).map_err(RunError::Cloud)?;
         let mapping = stack.of_kind(Kind::EventSourceMapping).next().ok_or(RunError::Missing("mapping"))?;
-        let source = mapping.properties.get("EventSourceArn").and_then(serde_json::Value::as_str);
+        let source = mapping.properties.get("EventSourceArn").and_then(Value::as_str);
         let url = stack
             .of_kind(Kind::Queue)
             .find(|queue| queue.arn.as_deref() == source)
@@ -185,6 +220,7 @@ impl Drill {
         }
         self.cloud.settle_books(self.queue);
         self.tell(observer, end);
+        observer.longest_history(self.cloud.longest_history_count());
         let report = self.report();
         self.sim.clear();
         report
@@ -287,6 +323,21 @@ impl Drill {
             }
         })
     }
+}
+
+/// Applies `tamper` to the definition that stands as text in the template.
+fn change_definition(template: &mut Value, tamper: &dyn Fn(&mut Value)) -> Result<(), RunError> {
+    let resources = template.get_mut("Resources").and_then(Value::as_object_mut);
+    let text = resources
+        .into_iter()
+        .flat_map(|resources| resources.values_mut())
+        .find_map(|resource| resource.pointer_mut("/Properties/DefinitionString"))
+        .ok_or(RunError::Missing("definition"))?;
+    let parsed = text.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let mut definition: Value = parsed.ok_or(RunError::Missing("definition that is JSON"))?;
+    tamper(&mut definition);
+    *text = Value::String(definition.to_string());
+    Ok(())
 }
 
 fn load(assembly: &infra::Assembly) -> Result<Stack, RunError> {

@@ -227,6 +227,12 @@ impl World {
         self.machines.executions().values().filter(|execution| execution.status == "RUNNING").count()
     }
 
+    /// Events in the longest history that an execution came to.
+    pub fn longest_history_count(&self) -> u64 {
+        let executions = self.machines.executions();
+        executions.values().map(|execution| execution.history_count).max().unwrap_or_default()
+    }
+
     /// Lets the caller look at what was noted.
     pub fn with_scribe<T>(&self, look: impl FnOnce(&mut Scribe) -> T) -> T {
         look(&mut self.scribe.borrow_mut())

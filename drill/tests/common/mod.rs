@@ -1,0 +1,108 @@
+//! Runs a drill and keeps what it told.
+
+use drill::report::{Entry, Observer, Report, Topic};
+use drill::scenario::{self, Scenario};
+use drill::sim::Time;
+use drill::{Options, run, run_tampered};
+use serde_json::Value;
+
+/// Lines of the timeline that a failed assertion shows.
+const SHOWN: usize = 60;
+
+/// Everything that a drill told.
+#[derive(Debug, PartialEq)]
+pub struct Told {
+    pub report: Report,
+    pub entries: Vec<Entry>,
+    /// Events in the longest history of an execution.
+    pub longest_history: u64,
+}
+
+impl Told {
+    /// The lines about `topic`, in their order.
+    pub fn about(&self, topic: Topic) -> Vec<&str> {
+        self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.text.as_str()).collect()
+    }
+
+    /// The lines about `topic` that hold `text`.
+    pub fn with(&self, topic: Topic, text: &str) -> Vec<&str> {
+        self.about(topic).into_iter().filter(|line| line.contains(text)).collect()
+    }
+
+    /// When the first line about `topic` that holds `text` was told.
+    pub fn first(&self, topic: Topic, text: &str) -> Option<Time> {
+        self.entries
+            .iter()
+            .find(|entry| entry.topic == topic && entry.text.contains(text))
+            .map(|entry| entry.at)
+    }
+
+    /// Names of the promises that were broken.
+    pub fn broken(&self) -> Vec<&str> {
+        self.report.promises.iter().filter(|promise| !promise.held).map(|promise| promise.name).collect()
+    }
+
+    /// What a failed assertion shows: the verdict and the end of the timeline.
+    pub fn story(&self) -> String {
+        let report = &self.report;
+        let broken: Vec<_> = report.promises.iter().filter(|promise| !promise.held).collect();
+        let skipped = self.entries.len().saturating_sub(SHOWN);
+        let lines: Vec<String> = self.entries[skipped..]
+            .iter()
+            .map(|entry| format!("{} {:9} {}", entry.at, entry.topic.label(), entry.text))
+            .collect();
+        format!(
+            "{} with seed {}: exit code {}, not converged {:?}, broken {broken:?}\n{}",
+            report.scenario,
+            report.seed,
+            report.exit_code(),
+            report.not_converged,
+            lines.join("\n")
+        )
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    entries: Vec<Entry>,
+    longest_history: u64,
+}
+
+impl Observer for Collector {
+    fn entry(&mut self, entry: &Entry) {
+        self.entries.push(entry.clone());
+    }
+
+    fn progress(&mut self, _start: Time, _now: Time, _end: Time) {}
+
+    fn longest_history(&mut self, event_count: u64) {
+        self.longest_history = event_count;
+    }
+}
+
+/// The scenario with this name.
+pub fn scenario(name: &str) -> Scenario {
+    scenario::find(name).unwrap_or_else(|| panic!("there is no scenario {name}"))
+}
+
+/// Runs a scenario, with the baseline beside it if asked for.
+pub fn drill(scenario: &Scenario, seed: u64, baseline: bool) -> Told {
+    let mut collector = Collector::default();
+    let options = Options { baseline, ..Options::seeded(seed) };
+    let report = run(scenario, options, &mut collector).expect("the scenario can be run");
+    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+}
+
+/// Runs a scenario with a workflow that `tamper` changed, which is to change it.
+pub fn tampered(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value)) -> Told {
+    let mut collector = Collector::default();
+    let options = Options { baseline: false, ..Options::seeded(seed) };
+    let changing = |definition: &mut Value| {
+        let before = definition.clone();
+        tamper(definition);
+        assert_ne!(*definition, before, "the safeguard is where the test looks for it");
+    };
+    let report =
+        run_tampered(scenario, options, &changing, &mut collector).expect("the machine can still be run");
+    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+}

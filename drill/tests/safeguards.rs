@@ -1,0 +1,191 @@
+//! A promise is only watched if breaking it is seen. Each test takes one safeguard out of the workflow and names the
+//! scenario and the checker that notice.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod common;
+
+use std::time::Duration;
+
+use common::{Told, drill, scenario, tampered};
+use drill::report::Topic;
+use drill::scenario::{Dependency, Scenario};
+use serde_json::{Value, json};
+use workflow::backoff::{Backoff, Jitter};
+
+const SEED: u64 = 1;
+
+/// Runs `scenario` as it is, where everything holds, and then with a workflow that `tamper` changed.
+fn check(scenario: &Scenario, tamper: impl Fn(&mut Value)) -> Told {
+    let whole = drill(scenario, SEED, false);
+    assert_eq!(whole.report.exit_code(), 0, "{}", whole.story());
+    tampered(scenario, SEED, &tamper)
+}
+
+/// A state of the definition.
+fn state<'a>(definition: &'a mut Value, name: &str) -> &'a mut Value {
+    definition["States"].get_mut(name).unwrap_or_else(|| panic!("there is no state {name}"))
+}
+
+/// What a state hands to its function.
+fn payload<'a>(definition: &'a mut Value, name: &str) -> &'a mut Value {
+    &mut state(definition, name)["Arguments"]["Payload"]
+}
+
+/// The rules of a Choice state.
+fn rules<'a>(definition: &'a mut Value, name: &str) -> &'a mut Vec<Value> {
+    state(definition, name)["Choices"].as_array_mut().expect("a Choice state has rules")
+}
+
+#[test]
+fn without_the_wait_for_quiet_the_mapping_still_delivers_while_open() {
+    let told = check(&scenario("outage"), |definition| {
+        for rule in rules(definition, "JudgeQuiet").iter_mut().take(2) {
+            let condition = rule["Condition"]
+                .as_str()
+                .expect("a rule has a condition")
+                .replace("$states.input.done", "true");
+            rule["Condition"] = json!(condition);
+        }
+    });
+    assert_eq!(told.broken(), ["quiet_while_open"], "{}", told.story());
+}
+
+#[test]
+fn with_a_claim_that_everybody_gets_the_mapping_stays_disabled() {
+    let told = check(&scenario("alarm_repeats"), |definition| {
+        state(definition, "ClaimCircuit")["Arguments"]["ConditionExpression"] = json!(
+            "attribute_not_exists(circuit_state) OR circuit_state IN (:from_closed, :state) OR owner_arn = :me"
+        );
+    });
+    assert!(told.broken().contains(&"exact_restore"), "{}", told.story());
+    assert!(!told.report.converged, "{}", told.story());
+}
+
+#[test]
+fn a_refused_claim_that_goes_on_is_stopped_by_the_next_write() {
+    let told = check(&scenario("alarm_repeats"), |definition| {
+        let claim = state(definition, "ClaimCircuit");
+        claim["Catch"][0]["Next"] = json!("RecordMappings");
+        // With the owner's epoch it gets past every fence of the functions; the item still knows its owner.
+        claim["Catch"][0]["Assign"] = json!({ "epoch": 1 });
+        drop_unreachable(definition);
+    });
+    assert_eq!(told.report.exit_code(), 0, "{}", told.story());
+    assert_eq!(told.with(Topic::Workflow, "ended: superseded").len(), 7, "{}", told.story());
+}
+
+#[test]
+fn without_the_verdict_on_partial_batches_a_failed_message_is_deleted() {
+    let told = check(&scenario("partial_batch"), |definition| {
+        payload(definition, "ProbeConsumer")["mapping"] =
+            json!("{% $merge([$recorded[0], {'reports_batch_item_failures': false}]) %}");
+    });
+    assert!(told.broken().contains(&"nothing_lost"), "{}", told.story());
+    assert!(told.broken().contains(&"no_harm_by_probing"), "{}", told.story());
+}
+
+#[test]
+fn without_the_branch_for_an_empty_queue_the_mapping_is_stranded() {
+    let told = check(&scenario("empty_queue"), |definition| {
+        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "LimitMappings")
+        {
+            rule["Next"] = json!("Faulted");
+        }
+        // Nothing leads to the states of the limited close any more.
+        drop_unreachable(definition);
+    });
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+    assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
+}
+
+#[test]
+fn with_an_empty_queue_taken_for_a_failure_the_circuit_waits_for_messages_for_ever() {
+    let mut scenario = scenario("empty_queue");
+    // In the scenario itself the next messages come when the dependency is healthy: probing would go on with them.
+    scenario.traffic.truncate(1);
+    let told = check(&scenario, |definition| {
+        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "LimitMappings")
+        {
+            rule["Next"] = json!("ChooseWait");
+        }
+        drop_unreachable(definition);
+    });
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+    assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
+}
+
+/// Few messages and a long outage: each of them is probed again and again.
+fn few_messages() -> Scenario {
+    let minute = |count: u64| Duration::from_secs(count * 60);
+    let mut scenario = scenario("outage");
+    scenario.name = "few_messages";
+    scenario.traffic[0].rate_per_s = 0.2;
+    scenario.traffic[0].until = minute(8);
+    scenario.dependency[1] = (minute(5 + 4 * 60), Dependency::Healthy);
+    scenario.circuit.example.max_receive_count = 9;
+    scenario.circuit.backoff = Backoff { base_s: 60, rate: 1.0, cap_s: 60, jitter: Jitter::None };
+    scenario.length = minute(5 + 4 * 60 + 15);
+    scenario
+}
+
+#[test]
+fn without_the_protection_of_the_last_receive_probes_dead_letter_messages() {
+    let told = check(&few_messages(), |definition| {
+        let payload = payload(definition, "ProbeConsumer").as_object_mut().expect("it is an object");
+        payload.shift_remove("max_receive_count");
+    });
+    assert!(told.broken().contains(&"no_harm_by_probing"), "{}", told.story());
+    assert!(!told.with(Topic::DeadLetter, "by the probe").is_empty(), "{}", told.story());
+}
+
+#[test]
+fn with_the_recorded_switch_ignored_an_operators_disable_is_undone() {
+    let told = check(&scenario("operator_disabled_before"), |definition| {
+        state(definition, "InspectMappings")["Assign"]["recorded"] =
+            json!("{% [$states.result.Payload.recorded ~> |$|{'enabled': true}|] %}");
+        rules(definition, "JudgeMappings")[0]["Condition"] = json!("{% false %}");
+    });
+    assert!(told.broken().contains(&"exact_restore"), "{}", told.story());
+}
+
+#[test]
+fn with_a_limit_in_place_of_the_restore_the_close_never_comes() {
+    let told = check(&scenario("outage"), limit_for_restore);
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+}
+
+#[test]
+fn with_a_limit_in_place_of_the_restore_and_nobody_looking_the_settings_differ() {
+    let told = check(&scenario("outage"), |definition| {
+        limit_for_restore(definition);
+        state(definition, "CheckEnabled")["Output"] = json!({ "done": true });
+    });
+    assert_eq!(told.broken(), ["exact_restore"], "{}", told.story());
+}
+
+fn limit_for_restore(definition: &mut Value) {
+    let payload = payload(definition, "RestoreMappings");
+    payload["action"] = json!("limit");
+    payload["maximum_concurrency"] = json!(2);
+}
+
+/// Removes the states that nothing leads to: a machine with such states is refused.
+fn drop_unreachable(definition: &mut Value) {
+    loop {
+        let text = definition.to_string();
+        let start = definition["StartAt"].as_str().expect("it is text").to_owned();
+        let states = definition["States"].as_object_mut().expect("it is an object");
+        let unreachable: Vec<String> = states
+            .keys()
+            .filter(|name| **name != start && !text.contains(&format!("\"Next\":\"{name}\"")))
+            .filter(|name| !text.contains(&format!("\"Default\":\"{name}\"")))
+            .cloned()
+            .collect();
+        if unreachable.is_empty() {
+            return;
+        }
+        for name in unreachable {
+            states.shift_remove(&name);
+        }
+    }
+}
