@@ -3,6 +3,7 @@
 //! A delete or a change of visibility may be repeated at will. A send may not: SQS gives a standard queue no way to
 //! tell a repeated send from a new message, so one whose answer was lost is left alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ports::{
@@ -42,7 +43,7 @@ pub fn pause_before(attempt: u32) -> Duration {
 pub fn copy_of(message: &Message, delay_s: Option<u32>) -> Outgoing {
     Outgoing {
         body: message.body.clone(),
-        message_attributes: message.message_attributes.clone(),
+        message_attributes: Arc::clone(&message.message_attributes),
         trace_header: message.attributes.get(TRACE_HEADER).cloned(),
         group_id: message.attributes.get(GROUP_ID).cloned(),
         delay_s,
@@ -186,7 +187,7 @@ mod tests {
         };
         let message = Outgoing {
             body: "12345".into(),
-            message_attributes: [("kind".to_owned(), attribute)].into(),
+            message_attributes: Arc::new([("kind".to_owned(), attribute)].into()),
             trace_header: Some("not counted".into()),
             ..Outgoing::default()
         };

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -216,6 +217,10 @@ pub struct MessageAttribute {
     pub binary_list_values: Vec<Vec<u8>>,
 }
 
+/// Message attributes by name. Shared, because a copy has those of its original unchanged, and a re-jitter copies every
+/// message of a backlog.
+pub type MessageAttributes = Arc<BTreeMap<String, MessageAttribute>>;
+
 /// A received message, with everything that SQS returns.
 ///
 /// `Debug` leaves out the body, the attributes' values and the MD5 sums, so that no message content can get into a
@@ -235,7 +240,7 @@ pub struct Message {
     /// All system attributes by name: `ApproximateReceiveCount`, `SentTimestamp`, `AWSTraceHeader`, ...
     pub attributes: BTreeMap<String, String>,
     /// All message attributes by name.
-    pub message_attributes: BTreeMap<String, MessageAttribute>,
+    pub message_attributes: MessageAttributes,
 }
 
 impl Message {
@@ -287,7 +292,7 @@ pub struct Outgoing {
     /// Body.
     pub body: String,
     /// All message attributes.
-    pub message_attributes: BTreeMap<String, MessageAttribute>,
+    pub message_attributes: MessageAttributes,
     /// System attribute `AWSTraceHeader`: the only one that can be set on a send.
     pub trace_header: Option<String>,
     /// `MessageGroupId`: order on a FIFO queue, fairness on a standard queue.

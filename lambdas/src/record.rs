@@ -124,6 +124,8 @@ fn record_attribute(attribute: &MessageAttribute) -> RecordAttribute {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use aws_lambda_events::sqs::SqsEvent;
     use serde_json::{Value, json};
 
@@ -138,7 +140,7 @@ mod tests {
         let read: SqsEvent = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(read.records[0].message_id.as_deref(), Some(message.message_id.as_str()));
         assert_eq!(read.records[0].body.as_deref(), Some(message.body.as_str()));
-        for (name, attribute) in &message.message_attributes {
+        for (name, attribute) in message.message_attributes.iter() {
             let read = &read.records[0].message_attributes[name];
             assert_eq!(read.string_value, attribute.string_value);
             assert_eq!(read.binary_value.as_ref().map(|data| data.0.clone()), attribute.binary_value);
@@ -198,7 +200,7 @@ mod tests {
         };
         let message = Message {
             md5_of_message_attributes: Some("00484c68cd".into()),
-            message_attributes: BTreeMap::from([("kind".into(), string), ("thumb".into(), binary)]),
+            message_attributes: Arc::new([("kind".into(), string), ("thumb".into(), binary)].into()),
             ..plain()
         };
         let mut expected = serde_json::to_value(&event(&[plain()], ARN).unwrap().records[0]).unwrap();

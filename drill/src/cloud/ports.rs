@@ -1,15 +1,17 @@
 //! The handlers' ports on the modelled cloud. Each call takes its latency and is allowed, or not, by the policies of
 //! the role that the template gives the function.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lambdas::ports::{
     BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
     Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
-    MessageAttribute, Messages, Outgoing, QueueCounts, REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange,
-    Work,
+    MessageAttribute, MessageAttributes, Messages, Outgoing, QueueCounts, REPORT_BATCH_ITEM_FAILURES,
+    Receive, VisibilityChange, Work,
 };
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -151,7 +153,10 @@ impl Messages for Ports<'_> {
                 .receive_now(queue, &request, self.actor)
                 .map_err(|error| call_error(operation, error))?;
             if !received.is_empty() || self.cloud.now() >= deadline {
-                return Ok(received.iter().map(|message| to_message(message, self.actor)).collect());
+                return Ok(received
+                    .iter()
+                    .map(|message| self.cloud.to_message(message, self.actor))
+                    .collect());
             }
             // A long poll ends with the first message that arrives, comes back or leaves its delay.
             let next = self.cloud.next_visible_at(queue).map_or(deadline, Time::from_ms).min(deadline);
@@ -216,67 +221,93 @@ impl Messages for Ports<'_> {
     }
 }
 
-fn to_message(received: &ReceivedMessage, actor: Actor) -> Message {
-    // The MD5 sums go into the probe's event record; the re-jitter, which receives whole backlogs, looks at none.
-    let wants_md5 = actor == Actor::Probe;
-    let attribute = |attribute: &sqs::MessageAttribute| {
-        let mut converted =
-            MessageAttribute { data_type: attribute.data_type.clone(), ..MessageAttribute::default() };
-        match &attribute.value {
-            sqs::AttributeValue::String(text) => converted.string_value = Some(text.clone()),
-            sqs::AttributeValue::Binary(bytes) => converted.binary_value = Some(bytes.clone()),
-        }
-        converted
-    };
-    Message {
-        message_id: received.message_id().to_string(),
-        receipt_handle: received.receipt_handle(),
-        body: received.body().to_string(),
-        md5_of_body: if wants_md5 { received.md5_of_body() } else { String::new() },
-        md5_of_message_attributes: if wants_md5 { received.md5_of_message_attributes() } else { None },
-        attributes: received
-            .system_attributes()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        message_attributes: received
-            .message_attributes()
-            .map(|all| all.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
-            .unwrap_or_default(),
-    }
-}
-
 impl World {
+    fn to_message(&self, received: &ReceivedMessage, actor: Actor) -> Message {
+        // The MD5 sums go into the probe's event record; the re-jitter, which receives whole backlogs, looks at none.
+        let wants_md5 = actor == Actor::Probe;
+        Message {
+            message_id: received.message_id().to_string(),
+            receipt_handle: received.receipt_handle(),
+            body: received.body().to_string(),
+            md5_of_body: if wants_md5 { received.md5_of_body() } else { String::new() },
+            md5_of_message_attributes: if wants_md5 { received.md5_of_message_attributes() } else { None },
+            attributes: received
+                .system_attributes()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            message_attributes: self.shared_attributes.to_port(received.message_attributes()),
+        }
+    }
+
     fn to_request(&self, outgoing: &Outgoing) -> SendRequest {
-        let attribute = |attribute: &MessageAttribute| sqs::MessageAttribute {
-            data_type: attribute.data_type.clone(),
-            value: match (&attribute.string_value, &attribute.binary_value) {
-                (_, Some(bytes)) => sqs::AttributeValue::Binary(bytes.clone()),
-                (text, None) => sqs::AttributeValue::String(text.clone().unwrap_or_default()),
-            },
-        };
-        let attributes: sqs::MessageAttributes = outgoing
-            .message_attributes
-            .iter()
-            .map(|(name, value)| (name.clone(), attribute(value)))
-            .collect();
         let mut request = SendRequest::new(outgoing.body.as_str());
         request.trace = message::number_of(&outgoing.body).unwrap_or(u32::MAX);
-        request.attributes = (!attributes.is_empty()).then(|| self.shared(attributes));
+        request.attributes = self.shared_attributes.to_model(&outgoing.message_attributes);
         request.delay_s = outgoing.delay_s;
         request.message_group_id = outgoing.group_id.as_deref().map(Rc::from);
         request.aws_trace_header = outgoing.trace_header.as_deref().map(Rc::from);
         request
     }
+}
 
-    /// The same attributes as those of the copy before, where they are the same: a backlog of a million copies would
-    /// otherwise hold a million maps.
-    fn shared(&self, attributes: sqs::MessageAttributes) -> Rc<sqs::MessageAttributes> {
-        let mut latest = self.latest_attributes.borrow_mut();
-        match latest.as_ref().filter(|latest| ***latest == attributes) {
-            Some(latest) => Rc::clone(latest),
-            None => Rc::clone(latest.insert(Rc::new(attributes))),
+/// The latest message attributes in both their forms, the model's and the ports'. All messages of a drill share one
+/// map; converting it for each of a million messages would cost more time and memory than everything else about them.
+#[derive(Default)]
+pub(super) struct SharedAttributes {
+    latest: RefCell<Option<(Rc<sqs::MessageAttributes>, MessageAttributes)>>,
+}
+
+impl SharedAttributes {
+    fn to_port(&self, attributes: Option<&Rc<sqs::MessageAttributes>>) -> MessageAttributes {
+        let Some(model) = attributes else { return MessageAttributes::default() };
+        let mut latest = self.latest.borrow_mut();
+        match latest.as_ref().filter(|(known, _)| Rc::ptr_eq(known, model)) {
+            Some((_, port)) => Arc::clone(port),
+            None => {
+                let convert = |(name, attribute): (&String, _)| (name.clone(), port_attribute(attribute));
+                let port = Arc::new(model.iter().map(convert).collect());
+                Arc::clone(&latest.insert((Rc::clone(model), port)).1)
+            }
         }
+    }
+
+    fn to_model(&self, port: &MessageAttributes) -> Option<Rc<sqs::MessageAttributes>> {
+        if port.is_empty() {
+            return None;
+        }
+        let mut latest = self.latest.borrow_mut();
+        Some(match latest.as_ref().filter(|(_, known)| Arc::ptr_eq(known, port)) {
+            Some((model, _)) => Rc::clone(model),
+            None => {
+                let convert = |(name, attribute): (&String, _)| (name.clone(), model_attribute(attribute));
+                let model = Rc::new(port.iter().map(convert).collect());
+                Rc::clone(&latest.insert((model, Arc::clone(port))).0)
+            }
+        })
+    }
+}
+
+fn port_attribute(attribute: &sqs::MessageAttribute) -> MessageAttribute {
+    let (string_value, binary_value) = match &attribute.value {
+        sqs::AttributeValue::String(text) => (Some(text.clone()), None),
+        sqs::AttributeValue::Binary(bytes) => (None, Some(bytes.clone())),
+    };
+    MessageAttribute {
+        data_type: attribute.data_type.clone(),
+        string_value,
+        binary_value,
+        ..MessageAttribute::default()
+    }
+}
+
+fn model_attribute(attribute: &MessageAttribute) -> sqs::MessageAttribute {
+    sqs::MessageAttribute {
+        data_type: attribute.data_type.clone(),
+        value: match (&attribute.string_value, &attribute.binary_value) {
+            (_, Some(bytes)) => sqs::AttributeValue::Binary(bytes.clone()),
+            (text, None) => sqs::AttributeValue::String(text.clone().unwrap_or_default()),
+        },
     }
 }
 

@@ -20,8 +20,8 @@ use super::iam::Roles;
 use super::knobs::Knobs;
 use super::machines::Machines;
 use super::mappings::Mapping;
+use super::ports::SharedAttributes;
 use super::queues::Queues;
-use super::sqs::MessageAttributes;
 use crate::checkers::{MappingSettings, Observation};
 use crate::report::Topic;
 use crate::scenario::Dependency;
@@ -61,7 +61,7 @@ pub struct World {
     pub(super) rules: Rules,
     pub(super) machines: Machines,
     pub(super) scribe: RefCell<Scribe>,
-    pub(super) latest_attributes: RefCell<Option<Rc<MessageAttributes>>>,
+    pub(super) shared_attributes: SharedAttributes,
     dependency: Cell<Dependency>,
 }
 
@@ -138,7 +138,7 @@ impl Cloud {
             rules: Rules::create(stack)?,
             machines: Machines::create(stack)?,
             scribe: RefCell::new(Scribe::new(initial)),
-            latest_attributes: RefCell::default(),
+            shared_attributes: SharedAttributes::default(),
             dependency: Cell::new(Dependency::Healthy),
             knobs,
         }));

@@ -1,5 +1,7 @@
 //! Queues.
 
+use std::sync::Arc;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
@@ -142,7 +144,7 @@ fn entry(at: usize, message: &Outgoing) -> SendMessageBatchRequestEntry {
         .message_body(&message.body)
         .set_delay_seconds(message.delay_s.map(signed))
         .set_message_group_id(message.group_id.clone());
-    for (name, attribute) in &message.message_attributes {
+    for (name, attribute) in message.message_attributes.iter() {
         let value = MessageAttributeValue::builder()
             .data_type(&attribute.data_type)
             .set_string_value(attribute.string_value.clone())
@@ -197,10 +199,9 @@ fn message(message: SdkMessage) -> Result<Message, CallError> {
         md5_of_body: message.md5_of_body.unwrap_or_default(),
         md5_of_message_attributes: message.md5_of_message_attributes,
         attributes: attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect(),
-        message_attributes: message_attributes
-            .into_iter()
-            .map(|(name, value)| (name, attribute(value)))
-            .collect(),
+        message_attributes: Arc::new(
+            message_attributes.into_iter().map(|(name, value)| (name, attribute(value))).collect(),
+        ),
     })
 }
 

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -163,7 +164,7 @@ impl World {
         };
         let outgoing = Outgoing {
             body: body.to_owned(),
-            message_attributes: [("kind".into(), text(CANARY)), ("raw".into(), binary)].into(),
+            message_attributes: Arc::new([("kind".into(), text(CANARY)), ("raw".into(), binary)].into()),
             trace_header: Some("Root=1-5759e988-bd862e3fe1be46a994272793".into()),
             group_id: Some("tenant-1".into()),
             delay_s: None,
@@ -191,7 +192,7 @@ impl World {
             body: outgoing.body.clone(),
             md5_of_body: "md5".into(),
             md5_of_message_attributes: Some("md5".into()),
-            message_attributes: outgoing.message_attributes.clone(),
+            message_attributes: Arc::clone(&outgoing.message_attributes),
             attributes,
             receipt_handle: String::new(),
         };
