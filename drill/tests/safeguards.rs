@@ -4,13 +4,10 @@
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
 
-use std::time::Duration;
-
 use common::{Told, drill, scenario, tampered};
 use drill::report::Topic;
-use drill::scenario::{Dependency, Scenario};
+use drill::scenario::Scenario;
 use serde_json::{Value, json};
-use workflow::backoff::{Backoff, Jitter};
 
 const SEED: u64 = 1;
 
@@ -114,23 +111,9 @@ fn with_an_empty_queue_taken_for_a_failure_the_circuit_waits_for_messages_for_ev
     assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
 }
 
-/// Few messages and a long outage: each of them is probed again and again.
-fn few_messages() -> Scenario {
-    let minute = |count: u64| Duration::from_secs(count * 60);
-    let mut scenario = scenario("outage");
-    scenario.name = "few_messages";
-    scenario.traffic[0].rate_per_s = 0.2;
-    scenario.traffic[0].until = minute(8);
-    scenario.dependency[1] = (minute(5 + 4 * 60), Dependency::Healthy);
-    scenario.circuit.example.max_receive_count = 9;
-    scenario.circuit.backoff = Backoff { base_s: 60, rate: 1.0, cap_s: 60, jitter: Jitter::None };
-    scenario.length = minute(5 + 4 * 60 + 15);
-    scenario
-}
-
 #[test]
 fn without_the_protection_of_the_last_receive_probes_dead_letter_messages() {
-    let told = check(&few_messages(), |definition| {
+    let told = check(&scenario("last_receives"), |definition| {
         let payload = payload(definition, "ProbeConsumer").as_object_mut().expect("it is an object");
         payload.shift_remove("max_receive_count");
     });
