@@ -279,7 +279,7 @@ const CONSUMER: Section = Section {
             "event_metrics",
             "Whether the mapping's event metrics (EventCount) are on; without them the alarm never fires.",
             Flag,
-            "false",
+            "true",
         ),
         optional(
             "queue_url",

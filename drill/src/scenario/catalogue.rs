@@ -194,7 +194,8 @@ fn poison_message() -> Scenario {
     });
     // It ends where it belongs: in the dead-letter queue, by the queue's own policy.
     scenario.settle_limit = minutes(120);
-    scenario.ending = Ending { dead_lettered: 1..=1, ..closed(1..=1) };
+    // A batch fails as a whole: a message that shares every batch of the poisonous one shares its fate.
+    scenario.ending = Ending { dead_lettered: 1..=10, ..closed(1..=1) };
     scenario
 }
 

@@ -1,4 +1,6 @@
 //! The deployed example consumer.
+// The futures of the SDK are nested deeper than the compiler looks by default.
+#![recursion_limit = "256"]
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use lambdas::aws::{ConsumerCloud, start_logging};

@@ -1,4 +1,6 @@
 //! The deployed `mapping` function.
+// The futures of the SDK are nested deeper than the compiler looks by default.
+#![recursion_limit = "256"]
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, run, service_fn};
 use lambdas::aws::{Cloud, start_logging};

@@ -1,4 +1,6 @@
 //! The deployed `rejitter` function.
+// The futures of the SDK are nested deeper than the compiler looks by default.
+#![recursion_limit = "256"]
 
 use std::time::Duration;
 
