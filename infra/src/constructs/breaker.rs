@@ -161,6 +161,9 @@ impl CircuitBreaker<'_> {
                 placeholder::QUEUE_ARN => self.guarded.queue_arn.clone(),
                 placeholder::MAPPING_UUID => self.guarded.mapping_uuid.clone(),
                 placeholder::ALARM_NAME => alarm.reference(),
+                placeholder::HEALTH_CHECK_FUNCTION => {
+                    Text::from(self.circuit.probe.health_check_function_arn.as_deref()?)
+                }
                 placeholder::EVENT_BUS => EVENT_BUS.into(),
                 _ => return None,
             };

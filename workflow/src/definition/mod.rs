@@ -40,11 +40,13 @@ pub mod placeholder {
     pub const MAPPING_UUID: &str = "MappingUuid";
     /// Name of the alarm.
     pub const ALARM_NAME: &str = "AlarmName";
+    /// ARN of the configured health check.
+    pub const HEALTH_CHECK_FUNCTION: &str = "HealthCheckFunction";
     /// Name of the event bus for announcements.
     pub const EVENT_BUS: &str = "EventBus";
 
     /// All of them.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         CIRCUIT_TABLE,
         MAPPING_FUNCTION,
         PROBE_FUNCTION,
@@ -54,6 +56,7 @@ pub mod placeholder {
         QUEUE_ARN,
         MAPPING_UUID,
         ALARM_NAME,
+        HEALTH_CHECK_FUNCTION,
         EVENT_BUS,
     ];
 }

@@ -203,10 +203,12 @@ fn announce_exhausted(context: &Context<'_>) -> State {
 
 /// Asks the configured health check when the queue has no message to probe with.
 fn check_health(context: &Context<'_>) -> State {
-    let arn = context.circuit.probe.health_check_function_arn.clone().unwrap_or_default();
     Task::new("CheckHealth", INVOKE)
         .comment("An answer is healthy, an error is not")
-        .arguments(json!({ "FunctionName": arn, "Payload": { "circuit": context.name } }))
+        .arguments(json!({
+            "FunctionName": placeholder_value(placeholder::HEALTH_CHECK_FUNCTION),
+            "Payload": { "circuit": context.name },
+        }))
         .timeout_s(json!(context.circuit.probe_deadline_s()))
         .assign("closeReason", json!(CloseReason::Recovered.name()))
         .output(json!({}))
