@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use toml::Table;
-use workflow::config::{BreakerConfig, Finding, Findings};
+use workflow::config::{BreakerConfig, Findings};
 
 use crate::input::{STDIN, read_text};
 use crate::printer::Printer;
@@ -16,15 +16,15 @@ pub const DEFAULT_FILE: &str = "breaker.toml";
 pub struct Reading {
     /// The configuration, if it can be used.
     pub config: Option<BreakerConfig>,
-    /// Everything found, errors first.
-    pub findings: Vec<Finding>,
+    /// Everything found, the worst first.
+    pub findings: Findings,
 }
 
 /// The configuration in `given`, else in [`DEFAULT_FILE`] of the current folder, else that of the example stack. Says on
 /// standard error which one it took when none was given, and what it warns of.
 ///
 /// # Errors
-/// A file that cannot be read, is not TOML, or holds errors.
+/// A file that cannot be read, is not TOML, or holds what is refused: errors, and what is unsafe and not accepted.
 pub fn load(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig, Refusal> {
     let path = match given {
         Some(path) => path,
@@ -50,7 +50,7 @@ pub fn load(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig
 /// As [`load`].
 pub fn load_file(path: &Path) -> Result<BreakerConfig, Refusal> {
     let Reading { config, findings } = read(path)?;
-    config.ok_or_else(|| Refusal(findings.iter().map(Problem::from).collect()))
+    config.ok_or_else(|| Refusal(findings.0.iter().map(Problem::from).collect()))
 }
 
 /// Reads one file.
@@ -73,10 +73,10 @@ pub fn read(path: &Path) -> Result<Reading, Problem> {
     }
     Ok(match BreakerConfig::from_toml(&text) {
         Ok(config) => {
-            let Findings(findings) = config.validate();
+            let findings = config.validate();
             Reading { config: Some(config), findings }
         }
-        Err(Findings(findings)) => Reading { config: None, findings },
+        Err(findings) => Reading { config: None, findings },
     })
 }
 

@@ -15,6 +15,8 @@ const SUGGESTION_SHARE: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Problem {
     severity: Severity,
+    /// Name of the kind of finding, for `accept` and for programs.
+    code: Option<&'static str>,
     what: String,
     /// Labelled lines below it, in the order in which they are told.
     lines: Vec<(Option<&'static str>, String)>,
@@ -27,7 +29,7 @@ pub struct Refusal(pub Vec<Problem>);
 impl Problem {
     /// A mistake.
     pub fn error(what: impl Into<String>) -> Problem {
-        Problem { severity: Severity::Error, what: what.into(), lines: Vec::new() }
+        Problem { severity: Severity::Error, code: None, what: what.into(), lines: Vec::new() }
     }
 
     /// A mistake told by another crate, with the chain of its causes.
@@ -62,10 +64,12 @@ impl Problem {
     /// The block as it is printed, styled, without a newline at its end.
     pub fn block(&self) -> String {
         let (colour, word) = match self.severity {
-            Severity::Error => (AnsiColor::Red, "error:"),
-            Severity::Warning => (AnsiColor::Yellow, "warning:"),
+            Severity::Error => (AnsiColor::Red, "error"),
+            Severity::Unsafe => (AnsiColor::Red, "unsafe"),
+            Severity::Warning => (AnsiColor::Yellow, "warning"),
         };
-        let mut block = format!("{} {}", paint(colour.on_default().bold(), word), self.what);
+        let head = self.code.map_or_else(|| format!("{word}:"), |code| format!("{word}[{code}]:"));
+        let mut block = format!("{} {}", paint(colour.on_default().bold(), &head), self.what);
         for (label, text) in &self.lines {
             let indented = text.trim_end().replace('\n', "\n  ");
             block.push_str("\n  ");
@@ -84,6 +88,7 @@ impl From<&Finding> for Problem {
     fn from(finding: &Finding) -> Problem {
         Problem {
             severity: finding.severity,
+            code: Some(finding.code),
             what: format!("{} = {}", finding.name, finding.value),
             lines: vec![(Some("allowed"), finding.allowed.clone()), (Some("hint"), finding.fix.clone())],
         }

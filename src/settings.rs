@@ -39,6 +39,13 @@ enum Allowed {
 
 use Allowed::{Flag, Range, Words};
 
+/// What stands in the circuit's own table.
+const CIRCUIT_SETTINGS: &[Setting] = &[setting(
+    "accept",
+    "Unsafe findings of `breaker config check` that are accepted for this circuit. They are then warnings.",
+    Words("a list of \"blind-alarm\", \"dead-letter-retention\", \"provisioned-mode\", \"receive-budget\""),
+)];
+
 const fn setting(key: &'static str, about: &'static str, allowed: Allowed) -> Setting {
     Setting { key, about, allowed, sample: None }
 }
@@ -51,16 +58,35 @@ const fn optional(key: &'static str, about: &'static str, allowed: Allowed, samp
 const SECTIONS: &[Section] = &[
     Section {
         name: "alarm",
-        about: "When the alarm fires: a share of failed events of the mapping, with a minimum volume, M of N periods.",
+        about: "When the alarm fires: what it looks at, M of N periods.",
         settings: &[
             setting(
+                "signal",
+                "What it looks at: the share of the mapping's events that failed; the share of the function's invocations\n\
+                 that failed; a number of the mapping's events that failed; an alarm that exists already.",
+                Words("\"mapping-events\", \"function-errors\", \"failed-count\" or \"existing\""),
+            ),
+            optional(
+                "existing_alarm_arn",
+                "The alarm that exists already, for the signal \"existing\"; the three settings of periods below then\n\
+                 describe it.",
+                Words("the ARN of a metric alarm or composite alarm"),
+                "\"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders-failing\"",
+            ),
+            setting("existing_alarm_is_composite", "Whether that alarm is a composite alarm.", Flag),
+            setting(
                 "failure_percent",
-                "Share of failed events at which a period is breaching.",
+                "Share of failed events, or invocations, at which a period is breaching. Not for \"failed-count\".",
                 Range(1.0, 100.0, "percent"),
             ),
             setting(
                 "min_events_count",
-                "Events that a period needs before its share counts.",
+                "Events, or invocations, that a period needs before its share counts. Not for \"failed-count\".",
+                Range(1.0, 1_000_000.0, "events per period"),
+            ),
+            setting(
+                "failed_events_count",
+                "Failed events at which a period is breaching. For \"failed-count\" only.",
                 Range(1.0, 1_000_000.0, "events per period"),
             ),
             setting("period_s", "Length of a period, in whole minutes.", Range(60.0, 3_600.0, "seconds")),
@@ -277,7 +303,8 @@ const CONSUMER: Section = Section {
         ),
         optional(
             "event_metrics",
-            "Whether the mapping's event metrics (EventCount) are on; without them the alarm never fires.",
+            "Whether the mapping's event metrics (EventCount) are on; without them the signals \"mapping-events\" and\n\
+             \"failed-count\" never fire.",
             Flag,
             "true",
         ),
@@ -311,6 +338,30 @@ const CONSUMER: Section = Section {
             Words("the ARN of a KMS key"),
             "\"arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"",
         ),
+        optional(
+            "retention_s",
+            "How long the queue keeps a message. Without it: not compared with the dead-letter queue's.",
+            Range(60.0, 1_209_600.0, "seconds"),
+            "345600",
+        ),
+        optional(
+            "dead_letter_retention_s",
+            "How long the dead-letter queue keeps one, counted from the first send.",
+            Range(60.0, 1_209_600.0, "seconds"),
+            "1209600",
+        ),
+        optional(
+            "report_batch_item_failures",
+            "Whether the mapping takes partial batch responses (ReportBatchItemFailures).",
+            Flag,
+            "false",
+        ),
+        optional(
+            "provisioned_mode",
+            "Whether the mapping is in provisioned mode (it has a ProvisionedPollerConfig).",
+            Flag,
+            "false",
+        ),
     ],
 };
 
@@ -327,6 +378,9 @@ pub fn commented_default() -> String {
          # hyphens, 32 characters at most.\n\
          [circuits.{CIRCUIT}]\n"
     );
+    for setting in CIRCUIT_SETTINGS {
+        text.push_str(&entry(setting, circuit.get(setting.key)));
+    }
     for section in SECTIONS {
         text.push_str(&format!("\n# {}\n[circuits.{CIRCUIT}.{}]\n", section.about, section.name));
         for setting in section.settings {
@@ -384,7 +438,10 @@ mod tests {
             Some(rest) if !rest.starts_with(' ') => rest,
             _ => line,
         });
-        lines.collect::<Vec<_>>().join("\n").parse().unwrap()
+        let mut table: Table = lines.collect::<Vec<_>>().join("\n").parse().unwrap();
+        // The one sample that asks for another setting than the default.
+        table["circuits"][CIRCUIT]["alarm"]["signal"] = Value::from("existing");
+        table
     }
 
     #[test]
@@ -407,9 +464,19 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_accepted_is_printed() {
+        let Words(words) = CIRCUIT_SETTINGS[0].allowed else { unreachable!("it is a list of words") };
+        for code in workflow::config::code::ACCEPTABLE {
+            assert!(words.contains(&format!("{code:?}")), "{code}");
+        }
+    }
+
+    #[test]
     fn every_setting_is_printed() {
         let sections: Vec<&Section> = SECTIONS.iter().chain([&CONSUMER]).collect();
-        assert_eq!(known(""), sections.iter().map(|section| section.name.to_owned()).collect());
+        let tables = sections.iter().map(|section| section.name.to_owned());
+        let own = CIRCUIT_SETTINGS.iter().map(|setting| setting.key.to_owned());
+        assert_eq!(known(""), tables.chain(own).collect());
         for section in sections {
             let printed = section.settings.iter().map(|setting| setting.key.to_owned()).collect();
             assert_eq!(known(section.name), printed, "{}", section.name);
@@ -428,7 +495,7 @@ mod tests {
         match BreakerConfig::from_toml(&table.to_string()) {
             Ok(_) => Vec::new(),
             Err(findings) => findings
-                .errors()
+                .refusing()
                 .filter(|finding| finding.name == name)
                 .map(|finding| finding.allowed.clone())
                 .collect(),

@@ -67,11 +67,11 @@ fn pretty(value: &Value) -> String {
 /// ```
 ///
 /// # Errors
-/// [`SynthError::InvalidConfig`] when [`BreakerConfig::validate`] has errors; the other variants when the stack would
+/// [`SynthError::InvalidConfig`] when [`BreakerConfig::validate`] refuses the configuration; the other variants when the stack would
 /// break a rule of CloudFormation or IAM.
 pub fn synth(config: &BreakerConfig) -> Result<Assembly, SynthError> {
     let findings = config.validate();
-    if findings.errors().next().is_some() {
+    if !findings.is_usable() {
         return Err(SynthError::InvalidConfig(findings));
     }
     let mut template = Template::default();

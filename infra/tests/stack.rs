@@ -68,7 +68,7 @@ fn a_configuration_with_errors_is_refused_with_its_findings() {
     circuit.backoff.base_s = 0;
     let error = synth(&config).unwrap_err();
     assert!(
-        matches!(&error, SynthError::InvalidConfig(findings) if findings.errors().count() == 2),
+        matches!(&error, SynthError::InvalidConfig(findings) if findings.refusing().count() == 2),
         "{error}"
     );
 }

@@ -18,13 +18,16 @@ pub fn check(args: &CheckArgs, printer: &mut Printer) -> Result<ExitCode, Refusa
         let answer = json!({ "file": file.to_string(), "usable": config.is_some(), "findings": findings });
         printer.data(&answer.to_string());
     } else {
-        for finding in &findings {
+        for finding in &findings.0 {
             printer.data(&Problem::from(finding).block());
         }
-        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        let errors = counted(count(Severity::Error), "error");
-        let warnings = counted(count(Severity::Warning), "warning");
-        printer.note(&format!("{file}: {errors}, {warnings}"));
+        let errors = counted(findings.count(Severity::Error), "error");
+        let warnings = counted(findings.count(Severity::Warning), "warning");
+        let refused = match findings.count(Severity::Unsafe) {
+            0 => String::new(),
+            count => format!("{count} unsafe and not accepted, "),
+        };
+        printer.note(&format!("{file}: {errors}, {refused}{warnings}"));
     }
     Ok(if config.is_some() { ExitCode::Done } else { ExitCode::CannotRun })
 }

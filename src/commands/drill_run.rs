@@ -97,6 +97,7 @@ fn configured(
     let name = choose_circuit(config.circuits.keys(), wanted)?.to_owned();
     let given = config.circuits[&name].clone();
     let circuit = CircuitConfig {
+        accept: scenario.circuit.accept.clone(),
         consumer: scenario.circuit.consumer.clone(),
         example: scenario.circuit.example.clone(),
         logs: scenario.circuit.logs.clone(),
@@ -111,7 +112,7 @@ fn configured(
     };
     // What suits the file's consumer may not suit the scenario's, a FIFO queue for example.
     let findings = BreakerConfig::single(&name, circuit.clone()).validate();
-    if findings.errors().next().is_none() {
+    if findings.is_usable() {
         for warning in findings.warnings() {
             printer.problem(&warning.into());
         }
@@ -125,7 +126,7 @@ fn configured(
         ))
         .hint("each setting follows; the scenario brings its own queue and consumer"),
     ];
-    problems.extend(findings.errors().map(Problem::from));
+    problems.extend(findings.refusing().map(Problem::from));
     Err(Refusal(problems))
 }
 

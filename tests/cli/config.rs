@@ -39,11 +39,25 @@ fn warnings_alone_are_no_failure() {
     let synth = sandbox.run(&["synth"]);
     assert_eq!(synth.code, 0);
     assert!(
-        synth.stderr.starts_with("using breaker.toml of the current folder\nwarning: "),
+        synth.stderr.starts_with("using breaker.toml of the current folder\nwarning[receive-margin]: "),
         "{}",
         synth.stderr
     );
     synth.json();
+}
+
+#[test]
+fn what_is_unsafe_is_refused_until_it_is_accepted() {
+    let tight = "[circuits.orders]\naccept = []\nexample.max_receive_count = 8\n";
+    let sandbox = Sandbox::with("breaker.toml", tight);
+    check_in(&sandbox, "config_check_unsafe", &["config", "check"]);
+    assert_eq!(sandbox.run(&["synth"]).code, 2);
+    let accepted = tight.replace("[]", "[\"receive-budget\"]");
+    let sandbox = Sandbox::with("breaker.toml", &accepted);
+    check_in(&sandbox, "config_check_accepted", &["config", "check"]);
+    assert_eq!(sandbox.run(&["synth"]).code, 0);
+    let misspelt = tight.replace("[]", "[\"recieve-budget\"]");
+    check_in(&Sandbox::with("breaker.toml", &misspelt), "config_check_accept_misspelt", &["config", "check"]);
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn week_outage() -> Scenario {
         minutes(5 + 7 * 24 * 60),
     );
     scenario.traffic = vec![steady(Duration::ZERO, minutes(30), 1.0)];
-    scenario.circuit.example.retention_s = 1_209_600;
+    // As long as there is: the dead-letter queue, which counts from the first send too, has to keep a little longer.
+    scenario.circuit.example.retention_s = 1_209_000;
     scenario
 }
 

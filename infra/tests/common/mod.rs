@@ -22,6 +22,10 @@ pub fn existing(queue: &str, mapping_uuid: &str) -> CircuitConfig {
                 "arn:aws:kms:eu-west-1:123456789012:key/0f9b4c1e-0000-4000-8000-{:012}",
                 queue.len()
             )),
+            retention_s: Some(345_600),
+            dead_letter_retention_s: Some(1_209_600),
+            report_batch_item_failures: false,
+            provisioned_mode: false,
         }),
         ..CircuitConfig::default()
     }

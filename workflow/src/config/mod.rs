@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::finding::{Finding, Findings, Severity};
+pub use self::finding::{Finding, Findings, Severity, code};
 pub use self::validate::{ALARM_LAG_S, SETTLE_S};
 use crate::backoff::Backoff;
 use crate::contract::RejitterStrategy;
@@ -31,6 +31,9 @@ use crate::contract::RejitterStrategy;
 const COLD_START_S: u32 = 15;
 /// Longest time that a probe may give the consumer: with the long poll it has to fit into Lambda's 900 s.
 const MAX_PROBE_DEADLINE_S: u32 = 850;
+
+/// Longest time that SQS keeps a message, seconds; the example's dead-letter queue does.
+pub const MAX_RETENTION_S: u32 = 1_209_600;
 
 /// Breakers that live in one stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ impl BreakerConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CircuitConfig {
+    /// Codes of the unsafe findings that are accepted for this circuit: [`code::ACCEPTABLE`].
+    pub accept: Vec<String>,
     /// The consumer that exists already. Absent: the stack gets an example queue and consumer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<ConsumerConfig>,
@@ -110,6 +115,18 @@ pub struct ConsumerConfig {
     /// ARN of the customer managed key that encrypts the queue; absent for none or for SQS-managed keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_arn: Option<String>,
+    /// The queue's retention, 60 to 1,209,600 seconds; absent: not known, and not compared with anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_s: Option<u32>,
+    /// The dead-letter queue's retention, 60 to 1,209,600 seconds; absent: not known, or no dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_retention_s: Option<u32>,
+    /// Whether the mapping takes partial batch responses (`FunctionResponseTypes` has `ReportBatchItemFailures`).
+    #[serde(default)]
+    pub report_batch_item_failures: bool,
+    /// Whether the mapping is in provisioned mode (it has a `ProvisionedPollerConfig`).
+    #[serde(default)]
+    pub provisioned_mode: bool,
 }
 
 /// The example's queue and consumer.
@@ -152,14 +169,71 @@ impl Default for ExampleConfig {
     }
 }
 
-/// When the alarm fires: the share of failed events of the mapping, with a minimum volume, M of N.
+/// What the alarm looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmSignal {
+    /// The share of the mapping's events that failed: `FailedInvokeEventCount` of `InvokedEventCount`. It sees partial
+    /// batch responses and is blind to the breaker's own probes. Needs the mapping's event metrics.
+    MappingEvents,
+    /// The share of the function's invocations that failed: `Errors` of `Invocations`. The breaker's own probes feed it,
+    /// and it is blind to partial batch responses and to throttles.
+    FunctionErrors,
+    /// A number of the mapping's events that failed, `FailedInvokeEventCount`, whatever the volume; no metric math. Needs
+    /// the mapping's event metrics.
+    FailedCount,
+    /// A metric alarm or composite alarm that exists already. The stack makes none.
+    Existing,
+}
+
+impl AlarmSignal {
+    /// The signal as it stands in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            AlarmSignal::MappingEvents => "mapping-events",
+            AlarmSignal::FunctionErrors => "function-errors",
+            AlarmSignal::FailedCount => "failed-count",
+            AlarmSignal::Existing => "existing",
+        }
+    }
+
+    /// Whether it looks at metrics that a mapping has only when it is opted in (`MetricsConfig`).
+    pub fn needs_event_metrics(self) -> bool {
+        match self {
+            AlarmSignal::MappingEvents | AlarmSignal::FailedCount => true,
+            AlarmSignal::FunctionErrors | AlarmSignal::Existing => false,
+        }
+    }
+
+    /// Whether a probe that fails can keep the alarm firing. What an existing alarm looks at is not known, so it counts
+    /// as one that sees them.
+    pub fn sees_probes(self) -> bool {
+        match self {
+            AlarmSignal::FunctionErrors | AlarmSignal::Existing => true,
+            AlarmSignal::MappingEvents | AlarmSignal::FailedCount => false,
+        }
+    }
+}
+
+/// When the alarm fires: what it looks at, M of N periods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlarmConfig {
-    /// Share of failed events at which a period counts as breaching, 1 to 100 percent.
+    /// What it looks at.
+    pub signal: AlarmSignal,
+    /// ARN of the alarm that exists already; for the signal `existing`, and only for it. The periods below then describe
+    /// that alarm (of a composite alarm the slowest child), because the breaker's arithmetic depends on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing_alarm_arn: Option<String>,
+    /// Whether that alarm is a composite alarm. CloudWatch shows those only to who may see every alarm.
+    pub existing_alarm_is_composite: bool,
+    /// Share of failed events, or of failed invocations, at which a period counts as breaching, 1 to 100 percent; for the
+    /// signals `mapping-events` and `function-errors`.
     pub failure_percent: f64,
-    /// Events that a period needs before its share counts, 1 to 1,000,000.
+    /// Events, or invocations, that a period needs before its share counts, 1 to 1,000,000; for the same signals.
     pub min_events_count: u32,
+    /// Failed events at which a period counts as breaching, 1 to 1,000,000; for the signal `failed-count`.
+    pub failed_events_count: u32,
     /// Length of a period, 60 to 3,600 seconds in whole minutes.
     pub period_s: u32,
     /// N: periods looked at, 1 to 60; together with the period at most 86,400 s.
@@ -171,8 +245,12 @@ pub struct AlarmConfig {
 impl Default for AlarmConfig {
     fn default() -> AlarmConfig {
         AlarmConfig {
+            signal: AlarmSignal::MappingEvents,
+            existing_alarm_arn: None,
+            existing_alarm_is_composite: false,
             failure_percent: 50.0,
             min_events_count: 5,
+            failed_events_count: 5,
             period_s: 60,
             evaluation_periods_count: 3,
             datapoints_to_alarm_count: 2,
@@ -357,6 +435,14 @@ pub struct ConsumerFacts {
     pub max_receive_count: Option<u32>,
     /// Whether the queue is FIFO.
     pub fifo: bool,
+    /// The queue's retention, seconds, if it is known.
+    pub retention_s: Option<u32>,
+    /// The dead-letter queue's retention, seconds, if there is one and it is known.
+    pub dead_letter_retention_s: Option<u32>,
+    /// Whether the mapping takes partial batch responses.
+    pub report_batch_item_failures: bool,
+    /// Whether the mapping is in provisioned mode.
+    pub provisioned_mode: bool,
 }
 
 impl CircuitConfig {
@@ -368,12 +454,20 @@ impl CircuitConfig {
                 visibility_timeout_s: consumer.visibility_timeout_s,
                 max_receive_count: consumer.max_receive_count,
                 fifo: consumer.queue_arn.ends_with(".fifo"),
+                retention_s: consumer.retention_s,
+                dead_letter_retention_s: consumer.dead_letter_retention_s,
+                report_batch_item_failures: consumer.report_batch_item_failures,
+                provisioned_mode: consumer.provisioned_mode,
             },
             None => ConsumerFacts {
                 function_timeout_s: self.example.function_timeout_s,
                 visibility_timeout_s: self.example.visibility_timeout_s,
                 max_receive_count: Some(self.example.max_receive_count),
                 fifo: self.example.fifo,
+                retention_s: Some(self.example.retention_s),
+                dead_letter_retention_s: Some(MAX_RETENTION_S),
+                report_batch_item_failures: self.example.report_batch_item_failures,
+                provisioned_mode: false,
             },
         }
     }

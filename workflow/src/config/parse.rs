@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::{BreakerConfig, CircuitConfig, ConsumerConfig, Finding, Findings, Severity};
+use super::{BreakerConfig, CircuitConfig, ConsumerConfig, Finding, Findings, Severity, code};
 
 /// Most wrong values that are reported; a document with more is no configuration at all.
 const MAX_WRONG_VALUES: usize = 100;
@@ -16,17 +16,18 @@ impl BreakerConfig {
     /// Reads and validates a configuration.
     ///
     /// # Errors
-    /// All findings, when at least one of them is an error: unknown settings, values of a wrong type, values out of
-    /// range, settings that contradict each other.
+    /// All findings, when at least one of them refuses the configuration: unknown settings, values of a wrong type, values
+    /// out of range, settings that contradict each other, and unsafe ones that are not accepted.
     pub fn from_toml(text: &str) -> Result<BreakerConfig, Findings> {
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            Findings(vec![Finding {
-                severity: Severity::Error,
-                name: "breaker.toml".to_owned(),
-                value: "(the document)".to_owned(),
-                allowed: format!("not TOML: {}", error.to_string().trim_end()),
-                fix: "correct the syntax at the place shown".to_owned(),
-            }])
+            Findings(vec![Finding::new(
+                Severity::Error,
+                code::NOT_TOML,
+                "breaker.toml",
+                "(the document)",
+                format!("not TOML: {}", error.to_string().trim_end()),
+                "correct the syntax at the place shown",
+            )])
         })?;
         let mut findings = Vec::new();
         let config = loop {
@@ -45,18 +46,19 @@ impl BreakerConfig {
             }
         };
         if config.circuits.is_empty() {
-            findings.push(Finding {
-                severity: Severity::Error,
-                name: "circuits".to_owned(),
-                value: "(none)".to_owned(),
-                allowed: "at least one circuit".to_owned(),
-                fix: "add a table such as [circuits.orders]".to_owned(),
-            });
+            findings.push(Finding::new(
+                Severity::Error,
+                code::NO_CIRCUIT,
+                "circuits",
+                "(none)",
+                "at least one circuit",
+                "add a table such as [circuits.orders]",
+            ));
         }
         findings.extend(config.validate().0);
         findings.sort_by_key(|finding| finding.severity);
         let findings = Findings(findings);
-        if findings.errors().next().is_some() { Err(findings) } else { Ok(config) }
+        if findings.is_usable() { Ok(config) } else { Err(findings) }
     }
 }
 
@@ -87,15 +89,37 @@ fn read(table: &Table) -> Result<(BreakerConfig, BTreeSet<String>), WrongValue> 
             })
             .collect();
         let value = look_up(table, &path).map_or_else(|| "(missing)".to_owned(), brief);
-        let finding = Finding {
-            severity: Severity::Error,
-            name: path.join("."),
+        let finding = Finding::new(
+            Severity::Error,
+            code::WRONG_VALUE,
+            path.join("."),
             value,
-            allowed: error.message().trim_end().to_owned(),
-            fix: "correct the value, or remove the line to get the default".to_owned(),
-        };
+            in_plain_words(error.message().trim_end()),
+            "correct the value, or remove the line to get the default",
+        );
         WrongValue { path, finding: Box::new(finding) }
     })
+}
+
+/// What the deserializer says of a wrong value, without the names of Rust's types. That a value is missing it says plainly.
+fn in_plain_words(message: &str) -> String {
+    let told = ["invalid type", "invalid value", "unknown variant"];
+    let is_wrong = told.iter().any(|start| message.starts_with(start));
+    let Some((_, expected)) = message.rsplit_once("expected ").filter(|_| is_wrong) else {
+        return message.to_owned();
+    };
+    let plain = match expected {
+        "u32" => "a whole number from 0 to 4,294,967,295, without quotes",
+        "f64" => "a number, without quotes",
+        "a boolean" => "true or false, without quotes",
+        "a string" => "text in quotes",
+        "string only" => "one of its words, in quotes",
+        "a sequence" => "a list, such as [\"a\", \"b\"]",
+        "a map" => "a table",
+        _ if expected.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("must be {plain}")
 }
 
 /// A value as it is shown in a message.
@@ -141,13 +165,14 @@ fn unknown_setting(path: &str, table: &Table) -> Finding {
         Some((_, name)) => format!("did you mean `{name}`?"),
         None => "remove it".to_owned(),
     };
-    Finding {
-        severity: Severity::Error,
-        name: path.to_owned(),
-        value: look_up(table, &segments).map_or_else(String::new, brief),
-        allowed: format!("no such setting; here are: {}", known.join(", ")),
+    Finding::new(
+        Severity::Error,
+        code::UNKNOWN_SETTING,
+        path,
+        look_up(table, &segments).map_or_else(String::new, brief),
+        format!("no such setting; here are: {}", known.join(", ")),
         fix,
-    }
+    )
 }
 
 /// Names of the settings in the table at `parents`, read off a configuration in which every setting is present.
@@ -178,9 +203,14 @@ fn every_setting() -> CircuitConfig {
             visibility_timeout_s: 1,
             max_receive_count: Some(1),
             kms_key_arn: Some(String::new()),
+            retention_s: Some(60),
+            dead_letter_retention_s: Some(60),
+            report_batch_item_failures: false,
+            provisioned_mode: false,
         }),
         ..CircuitConfig::default()
     };
+    circuit.alarm.existing_alarm_arn = Some(String::new());
     circuit.probe.deadline_s = Some(1);
     circuit.probe.health_check_function_arn = Some(String::new());
     circuit.rejitter.strategy = Some(crate::contract::RejitterStrategy::Off);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Reads `toml` and renders every finding as `severity name = value`.
+/// Reads `toml` and renders every finding as `severity[code] name = value`.
 fn check(toml: &str, expected: &[&str]) {
     let findings = match BreakerConfig::from_toml(toml) {
         Ok(config) => config.validate(),
@@ -11,7 +11,10 @@ fn check(toml: &str, expected: &[&str]) {
     let shown: Vec<String> = findings
         .0
         .iter()
-        .map(|finding| format!("{:?} {} = {}", finding.severity, finding.name, finding.value))
+        .map(|finding| {
+            let Finding { severity, code, name, value, .. } = finding;
+            format!("{severity:?}[{code}] {name} = {value}")
+        })
         .collect();
     assert_eq!(shown, expected, "{findings}");
 }
@@ -33,9 +36,9 @@ fn three_mistakes_of_three_kinds_are_all_reported() {
         period_s = "a minute"
         "#,
         &[
-            r#"Error circuits.orders.alarm.period_s = "a minute""#,
-            "Error circuits.orders.backof = (a table)",
-            "Error circuits.orders.alarm.failure_percent = 250",
+            r#"Error[wrong-value] circuits.orders.alarm.period_s = "a minute""#,
+            "Error[unknown-setting] circuits.orders.backof = (a table)",
+            "Error[out-of-range] circuits.orders.alarm.failure_percent = 250",
         ],
     );
 }
@@ -57,7 +60,7 @@ fn what_is_not_toml_is_one_finding_with_its_place() {
 
 #[test]
 fn a_document_without_circuits_is_refused() {
-    check("", &["Error circuits = (none)"]);
+    check("", &["Error[no-circuit] circuits = (none)"]);
 }
 
 #[test]
@@ -65,13 +68,13 @@ fn settings_that_contradict_each_other_are_errors() {
     check(
         "[circuits.orders]\nbackoff = { base_s = 60, cap_s = 30 }\nalarm = { datapoints_to_alarm_count = 4 }",
         &[
-            "Error circuits.orders.alarm.datapoints_to_alarm_count = 4",
-            "Error circuits.orders.backoff.cap_s = 30",
+            "Error[contradiction] circuits.orders.alarm.datapoints_to_alarm_count = 4",
+            "Error[contradiction] circuits.orders.backoff.cap_s = 30",
         ],
     );
     check(
         "[circuits.orders]\nexample = { fifo = true }\nrejitter = { strategy = \"requeue\" }",
-        &[r#"Error circuits.orders.rejitter.strategy = "requeue""#],
+        &[r#"Error[fifo-rejitter] circuits.orders.rejitter.strategy = "requeue""#],
     );
 }
 
@@ -79,8 +82,8 @@ fn settings_that_contradict_each_other_are_errors() {
 fn a_queue_that_dead_letters_before_the_trip_is_refused_and_a_tight_one_warned_of() {
     let example = |count: u32| format!("[circuits.orders.example]\nmax_receive_count = {count}");
     // Window 180 s, lag 120 s, settling 90 s, visibility 60 s: 8 receives.
-    check(&example(8), &["Error circuits.orders.example.max_receive_count = 8"]);
-    check(&example(9), &["Warning circuits.orders.example.max_receive_count = 9"]);
+    check(&example(8), &["Unsafe[receive-budget] circuits.orders.example.max_receive_count = 8"]);
+    check(&example(9), &["Warning[receive-margin] circuits.orders.example.max_receive_count = 9"]);
     check(&example(11), &[]);
 }
 
@@ -97,19 +100,159 @@ fn a_consumer_is_checked_for_what_makes_it_unsafe() {
         visibility_timeout_s = 60
         "#,
         &[
-            r#"Error circuits.orders.consumer.function_arn = "orders""#,
-            r#"Error circuits.orders.consumer.queue_url = "orders""#,
-            r#"Error circuits.orders.consumer.mapping_uuid = "14e0db71""#,
-            "Warning circuits.orders.consumer.max_receive_count = (none)",
-            "Warning circuits.orders.consumer.event_metrics = false",
-            "Warning circuits.orders.consumer.visibility_timeout_s = 60",
+            r#"Error[invalid-identifier] circuits.orders.consumer.function_arn = "orders""#,
+            r#"Error[invalid-identifier] circuits.orders.consumer.queue_url = "orders""#,
+            r#"Error[invalid-identifier] circuits.orders.consumer.mapping_uuid = "14e0db71""#,
+            "Warning[no-dead-letter-queue] circuits.orders.consumer.max_receive_count = (none)",
+            "Warning[visibility-timeout] circuits.orders.consumer.visibility_timeout_s = 60",
+            "Warning[event-metrics-off] circuits.orders.consumer.event_metrics = false",
+        ],
+    );
+}
+
+/// A consumer with nothing unsafe about it, and `more` in its table.
+fn consumer(more: &str) -> String {
+    format!(
+        r#"
+        [circuits.orders.consumer]
+        function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
+        function_timeout_s = 30
+        mapping_uuid = "14e0db71-1f6a-4a5e-9a1c-2d1f4a1b2c3d"
+        event_metrics = true
+        queue_url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+        visibility_timeout_s = 180
+        max_receive_count = 10
+        {more}
+        "#
+    )
+}
+
+#[test]
+fn a_dead_letter_queue_has_to_keep_messages_for_longer_than_its_source() {
+    let queue = |name: &str, queue_s: u32, dead_letter_s: u32| {
+        consumer(&format!(
+            "queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:{name}\"\n\
+             retention_s = {queue_s}\ndead_letter_retention_s = {dead_letter_s}"
+        ))
+    };
+    check(
+        &queue("orders", 345_600, 345_600),
+        &["Unsafe[dead-letter-retention] circuits.orders.consumer.dead_letter_retention_s = 345600"],
+    );
+    check(&queue("orders", 345_600, 345_601), &[]);
+    // A FIFO queue's message begins anew in its dead-letter queue.
+    check(&queue("orders.fifo", 345_600, 60), &[]);
+    check(
+        "[circuits.orders.example]\nretention_s = 1209600",
+        &["Unsafe[dead-letter-retention] circuits.orders.example.retention_s = 1209600"],
+    );
+}
+
+#[test]
+fn a_limited_close_in_provisioned_mode_is_unsafe() {
+    let mapping =
+        consumer("queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:orders\"\nprovisioned_mode = true");
+    check(&mapping, &["Unsafe[provisioned-mode] circuits.orders.consumer.provisioned_mode = true"]);
+    // A health check is asked instead of a limited close.
+    let asks = "probe.health_check_function_arn = \"arn:aws:lambda:eu-west-1:123456789012:function:health\"";
+    check(&format!("[circuits.orders]\n{asks}\n{mapping}"), &[]);
+}
+
+#[test]
+fn a_signal_has_to_see_the_failures_and_needs_its_own_settings() {
+    let example = |alarm: &str| {
+        format!("[circuits.orders]\nalarm = {{ {alarm} }}\nexample = {{ report_batch_item_failures = true }}")
+    };
+    check(&example("signal = \"mapping-events\""), &[]);
+    check(&example("signal = \"failed-count\""), &[]);
+    check(
+        &example("signal = \"function-errors\""),
+        &[r#"Unsafe[blind-alarm] circuits.orders.alarm.signal = "function-errors""#],
+    );
+    check("[circuits.orders.alarm]\nsignal = \"function-errors\"", &[]);
+    check(
+        &example("signal = \"existing\""),
+        &["Error[existing-alarm] circuits.orders.alarm.existing_alarm_arn = (none)"],
+    );
+    let arn = "existing_alarm_arn = \"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders failing\"";
+    check(&example(&format!("signal = \"existing\", {arn}")), &[]);
+    check(
+        &example(arn),
+        &["Error[existing-alarm] circuits.orders.alarm.existing_alarm_arn = \
+           \"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders failing\""],
+    );
+    check(
+        &example("signal = \"existing\", existing_alarm_arn = \"orders-failing\""),
+        &[r#"Error[invalid-identifier] circuits.orders.alarm.existing_alarm_arn = "orders-failing""#],
+    );
+    // Only the mapping's own metrics have to be switched on.
+    let off = consumer("queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:orders\"")
+        .replace("event_metrics = true", "");
+    let metrics_off = ["Warning[event-metrics-off] circuits.orders.consumer.event_metrics = false"];
+    check(&off, &metrics_off);
+    check(&format!("[circuits.orders]\nalarm.signal = \"failed-count\"\n{off}"), &metrics_off);
+    check(&format!("[circuits.orders]\nalarm.signal = \"function-errors\"\n{off}"), &[]);
+}
+
+#[test]
+fn an_unsafe_finding_refuses_until_it_is_accepted_by_name() {
+    let tight = |accept: &str| format!("[circuits.orders]\naccept = {accept}\nexample.max_receive_count = 8");
+    let refused = BreakerConfig::from_toml(&tight("[]")).unwrap_err();
+    assert!(!refused.is_usable());
+    assert!(
+        refused.0[0].fix.ends_with("to accept it: accept = [\"receive-budget\"] in [circuits.orders]"),
+        "{:?}",
+        refused.0
+    );
+    let config = BreakerConfig::from_toml(&tight("[\"receive-budget\"]")).unwrap();
+    let findings = config.validate();
+    assert!(findings.is_usable());
+    let warning = findings.warnings().next().unwrap();
+    assert!(
+        warning.accepted && warning.fix.starts_with("accepted by `accept` of [circuits.orders]"),
+        "{warning:?}"
+    );
+    // Neither another unsafe finding nor an error can be accepted that way.
+    check(
+        &tight("[\"blind-alarm\"]"),
+        &["Unsafe[receive-budget] circuits.orders.example.max_receive_count = 8"],
+    );
+    check(
+        &tight("[\"out-of-range\", \"receive-budget\"]"),
+        &[
+            r#"Error[unknown-acceptance] circuits.orders.accept = "out-of-range""#,
+            "Warning[receive-budget] circuits.orders.example.max_receive_count = 8",
         ],
     );
 }
 
 #[test]
+fn a_value_of_a_wrong_type_is_told_what_is_expected_in_plain_words() {
+    let said = |toml: &str| {
+        BreakerConfig::from_toml(&format!("[circuits.orders]\n{toml}")).unwrap_err().0[0].clone()
+    };
+    for (toml, expected) in [
+        ("alarm.period_s = \"60\"", "must be a whole number from 0 to 4,294,967,295, without quotes"),
+        ("alarm.period_s = -60", "must be a whole number from 0 to 4,294,967,295, without quotes"),
+        ("alarm.period_s = 1.5", "must be a whole number from 0 to 4,294,967,295, without quotes"),
+        ("alarm.failure_percent = \"half\"", "must be a number, without quotes"),
+        ("example.fifo = \"yes\"", "must be true or false, without quotes"),
+        ("accept = \"receive-budget\"", "must be a list, such as [\"a\", \"b\"]"),
+        ("alarm.existing_alarm_arn = 3", "must be text in quotes"),
+        ("alarm = 3", "must be a table"),
+        ("alarm.signal = 3", "must be one of its words, in quotes"),
+        (
+            "alarm.signal = \"errors\"",
+            "must be one of `mapping-events`, `function-errors`, `failed-count`, `existing`",
+        ),
+    ] {
+        assert_eq!(said(toml).allowed, expected, "{toml}");
+    }
+}
+
+#[test]
 fn a_name_that_cannot_be_part_of_an_identifier_is_refused() {
-    check("[circuits.Orders]", &["Error circuits.Orders = [circuits.Orders]"]);
+    check("[circuits.Orders]", &["Error[invalid-name] circuits.Orders = [circuits.Orders]"]);
 }
 
 proptest! {

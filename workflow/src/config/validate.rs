@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings, MAX_PROBE_DEADLINE_S,
-    Severity,
+    AlarmSignal, BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings,
+    MAX_PROBE_DEADLINE_S, MAX_RETENTION_S, Severity, code,
 };
 use crate::backoff::Backoff;
 use crate::contract::RejitterStrategy;
@@ -31,14 +31,14 @@ const ADVISED_VISIBILITY_FACTOR: u32 = 6;
 const MAX_NAME: usize = 32;
 
 impl BreakerConfig {
-    /// Everything that is wrong (errors) or unsafe (warnings) in this configuration. Empty for the default.
+    /// Everything that is wrong, unsafe or worth knowing in this configuration. Empty for the default.
     pub fn validate(&self) -> Findings {
         let mut findings = Vec::new();
         for (name, circuit) in &self.circuits {
             let mut check = Check { prefix: format!("circuits.{name}"), findings: Vec::new() };
             check.name(name);
             check.circuit(circuit);
-            findings.append(&mut check.findings);
+            findings.extend(check.findings.into_iter().map(|finding| finding.judged(name, &circuit.accept)));
         }
         findings.extend(self.shared_mappings());
         findings.sort_by_key(|finding| finding.severity);
@@ -54,15 +54,14 @@ impl BreakerConfig {
         for (name, circuit) in &self.circuits {
             let Some(consumer) = &circuit.consumer else { continue };
             if let Some(other) = guarded.insert(&consumer.mapping_uuid, name) {
-                findings.push(Finding {
-                    severity: Severity::Error,
-                    name: format!("circuits.{name}.consumer.mapping_uuid"),
-                    value: format!("{:?}", consumer.mapping_uuid),
-                    allowed: format!(
-                        "circuit {other} guards this mapping already: one mapping has one circuit"
-                    ),
-                    fix: "remove one of the two circuits".to_owned(),
-                });
+                findings.push(Finding::new(
+                    Severity::Error,
+                    code::SHARED_MAPPING,
+                    format!("circuits.{name}.consumer.mapping_uuid"),
+                    format!("{:?}", consumer.mapping_uuid),
+                    format!("circuit {other} guards this mapping already: one mapping has one circuit"),
+                    "remove one of the two circuits",
+                ));
             }
         }
         findings
@@ -76,24 +75,54 @@ struct Check {
 }
 
 impl Check {
-    fn add(&mut self, severity: Severity, setting: &str, value: impl Display, allowed: String, fix: &str) {
+    fn add(
+        &mut self,
+        (severity, code): (Severity, &'static str),
+        setting: &str,
+        value: impl Display,
+        allowed: impl Into<String>,
+        fix: &str,
+    ) {
         let name =
             if setting.is_empty() { self.prefix.clone() } else { format!("{}.{setting}", self.prefix) };
-        self.findings.push(Finding {
-            severity,
-            name,
-            value: value.to_string(),
-            allowed,
-            fix: fix.to_owned(),
-        });
+        self.findings.push(Finding::new(severity, code, name, value, allowed, fix));
     }
 
-    fn error(&mut self, setting: &str, value: impl Display, allowed: String, fix: &str) {
-        self.add(Severity::Error, setting, value, allowed, fix);
+    fn error(
+        &mut self,
+        code: &'static str,
+        setting: &str,
+        value: impl Display,
+        allowed: impl Into<String>,
+        fix: &str,
+    ) {
+        self.add((Severity::Error, code), setting, value, allowed, fix);
     }
 
-    fn warning(&mut self, setting: &str, value: impl Display, allowed: String, fix: &str) {
-        self.add(Severity::Warning, setting, value, allowed, fix);
+    fn unsafe_one(
+        &mut self,
+        code: &'static str,
+        setting: &str,
+        value: impl Display,
+        allowed: impl Into<String>,
+        fix: &str,
+    ) {
+        debug_assert!(
+            code::ACCEPTABLE.contains(&code),
+            "{code} has to be in the list of what can be accepted"
+        );
+        self.add((Severity::Unsafe, code), setting, value, allowed, fix);
+    }
+
+    fn warning(
+        &mut self,
+        code: &'static str,
+        setting: &str,
+        value: impl Display,
+        allowed: impl Into<String>,
+        fix: &str,
+    ) {
+        self.add((Severity::Warning, code), setting, value, allowed, fix);
     }
 
     fn range<T: PartialOrd + Display>(
@@ -105,7 +134,7 @@ impl Check {
     ) {
         if !allowed.contains(&value) {
             let text = format!("must be {} to {} {unit}", allowed.start(), allowed.end());
-            self.error(setting, value, text, "set a value in that range");
+            self.error(code::OUT_OF_RANGE, setting, value, text, "set a value in that range");
         }
     }
 
@@ -117,11 +146,12 @@ impl Check {
                 "a circuit's name is a lower-case letter, then lower-case letters, digits and hyphens, {MAX_NAME} \
                  characters at most"
             );
-            self.error("", format!("[circuits.{name}]"), allowed, "rename the circuit");
+            self.error(code::INVALID_NAME, "", format!("[circuits.{name}]"), allowed, "rename the circuit");
         }
     }
 
     fn circuit(&mut self, circuit: &CircuitConfig) {
+        self.accept(&circuit.accept);
         match &circuit.consumer {
             Some(consumer) => self.consumer(consumer),
             None => self.example(&circuit.example),
@@ -154,6 +184,7 @@ impl Check {
         if !LOG_RETENTION_DAYS.contains(&circuit.logs.retention_days) {
             let days = LOG_RETENTION_DAYS.map(|day| day.to_string()).join(", ");
             self.error(
+                code::OUT_OF_RANGE,
                 "logs.retention_days",
                 circuit.logs.retention_days,
                 format!("CloudWatch Logs keeps logs for {days} days"),
@@ -162,17 +193,40 @@ impl Check {
         }
         self.fifo(circuit);
         self.receives(circuit);
+        self.signal(circuit);
+        self.retention(circuit);
+        self.provisioned_mode(circuit);
+    }
+
+    /// A name that accepts nothing is a misspelt one, and the finding it was meant for would come as a surprise.
+    fn accept(&mut self, accept: &[String]) {
+        for name in accept.iter().filter(|name| !code::ACCEPTABLE.contains(&name.as_str())) {
+            self.error(
+                code::UNKNOWN_ACCEPTANCE,
+                "accept",
+                format!("{name:?}"),
+                format!("names of unsafe findings: {}", code::ACCEPTABLE.join(", ")),
+                "remove it, or correct the name",
+            );
+        }
     }
 
     fn alarm(&mut self, circuit: &CircuitConfig) {
         let alarm = &circuit.alarm;
         self.range("alarm.failure_percent", alarm.failure_percent, 1.0..=100.0, "percent");
         self.range("alarm.min_events_count", alarm.min_events_count, 1..=1_000_000, "events per period");
+        self.range(
+            "alarm.failed_events_count",
+            alarm.failed_events_count,
+            1..=1_000_000,
+            "events per period",
+        );
         if !alarm.period_s.is_multiple_of(60) {
             self.error(
+                code::OUT_OF_RANGE,
                 "alarm.period_s",
                 alarm.period_s,
-                "must be whole minutes: the mapping's metrics have one value a minute".to_owned(),
+                "must be whole minutes: the mapping's metrics have one value a minute",
                 "set a multiple of 60",
             );
         }
@@ -180,15 +234,17 @@ impl Check {
         self.range("alarm.evaluation_periods_count", alarm.evaluation_periods_count, 1..=60, "periods");
         if alarm.window_s() > 86_400 {
             self.error(
+                code::OUT_OF_RANGE,
                 "alarm.evaluation_periods_count",
                 alarm.evaluation_periods_count,
-                "period times evaluation periods must be at most 86,400 s".to_owned(),
+                "period times evaluation periods must be at most 86,400 s",
                 "look at fewer or shorter periods",
             );
         }
         let periods = alarm.evaluation_periods_count;
         if !(1..=periods).contains(&alarm.datapoints_to_alarm_count) {
             self.error(
+                code::CONTRADICTION,
                 "alarm.datapoints_to_alarm_count",
                 alarm.datapoints_to_alarm_count,
                 format!("must be 1 to evaluation_periods_count, which is {periods}"),
@@ -202,6 +258,7 @@ impl Check {
         self.range("backoff.cap_s", backoff.cap_s, 1..=43_200, "seconds");
         if backoff.cap_s < backoff.base_s {
             self.error(
+                code::CONTRADICTION,
                 "backoff.cap_s",
                 backoff.cap_s,
                 format!("must be at least base_s, which is {}", backoff.base_s),
@@ -210,9 +267,10 @@ impl Check {
         }
         if backoff.rate != 1.0 && !(1.1..=10.0).contains(&backoff.rate) {
             self.error(
+                code::OUT_OF_RANGE,
                 "backoff.rate",
                 backoff.rate,
-                "must be 1 (constant waits) or 1.1 to 10".to_owned(),
+                "must be 1 (constant waits) or 1.1 to 10",
                 "2 doubles the ceiling from one wait to the next",
             );
         }
@@ -227,6 +285,7 @@ impl Check {
         let timeout_s = circuit.facts().function_timeout_s;
         if circuit.probe_deadline_s() < timeout_s {
             self.warning(
+                code::PROBE_DEADLINE,
                 "probe.deadline_s",
                 circuit.probe_deadline_s(),
                 format!("is below the function's timeout, {timeout_s} s: a probe may be judged while it still works"),
@@ -246,6 +305,7 @@ impl Check {
             let allowed =
                 format!("must be an ARN such as arn:aws:{service}:eu-west-1:123456789012:{resource}...");
             self.error(
+                code::INVALID_IDENTIFIER,
                 setting,
                 format!("{value:?}"),
                 allowed,
@@ -262,17 +322,19 @@ impl Check {
         }
         if !consumer.queue_url.starts_with("https://") && !consumer.queue_url.starts_with("http://") {
             self.error(
+                code::INVALID_IDENTIFIER,
                 "consumer.queue_url",
                 format!("{:?}", consumer.queue_url),
-                "must be the queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME".to_owned(),
+                "must be the queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
                 "aws sqs get-queue-url prints it",
             );
         }
         if !is_uuid(&consumer.mapping_uuid) {
             self.error(
+                code::INVALID_IDENTIFIER,
                 "consumer.mapping_uuid",
                 format!("{:?}", consumer.mapping_uuid),
-                "must be the UUID of the event source mapping".to_owned(),
+                "must be the UUID of the event source mapping",
                 "aws lambda list-event-source-mappings prints it",
             );
         }
@@ -281,6 +343,7 @@ impl Check {
         match consumer.max_receive_count {
             Some(count) => self.range("consumer.max_receive_count", count, 1..=1_000, "receives"),
             None => self.warning(
+                code::NO_DEAD_LETTER_QUEUE,
                 "consumer.max_receive_count",
                 "(none)",
                 "the queue has no dead-letter queue: a poison message comes back until its retention ends"
@@ -288,13 +351,13 @@ impl Check {
                 "give the queue a redrive policy",
             ),
         }
-        if !consumer.event_metrics {
-            self.warning(
-                "consumer.event_metrics",
-                false,
-                "the alarm needs the mapping's event metrics; while they are off it never fires".to_owned(),
-                "aws lambda update-event-source-mapping --metrics-config Metrics=EventCount, then set it to true",
-            );
+        for (setting, retention_s) in [
+            ("consumer.retention_s", consumer.retention_s),
+            ("consumer.dead_letter_retention_s", consumer.dead_letter_retention_s),
+        ] {
+            if let Some(retention_s) = retention_s {
+                self.range(setting, retention_s, 60..=MAX_RETENTION_S, "seconds");
+            }
         }
         self.visibility("consumer", consumer.visibility_timeout_s, consumer.function_timeout_s);
     }
@@ -303,7 +366,7 @@ impl Check {
         self.range("example.function_timeout_s", example.function_timeout_s, 1..=900, "seconds");
         self.range("example.visibility_timeout_s", example.visibility_timeout_s, 1..=43_200, "seconds");
         self.range("example.max_receive_count", example.max_receive_count, 1..=1_000, "receives");
-        self.range("example.retention_s", example.retention_s, 60..=1_209_600, "seconds");
+        self.range("example.retention_s", example.retention_s, 60..=MAX_RETENTION_S, "seconds");
         self.range("example.batch_size", example.batch_size, 1..=10, "messages");
         self.visibility("example", example.visibility_timeout_s, example.function_timeout_s);
     }
@@ -312,6 +375,7 @@ impl Check {
         let setting = format!("{table}.visibility_timeout_s");
         if visibility_s < timeout_s {
             self.error(
+                code::VISIBILITY_TIMEOUT,
                 &setting,
                 visibility_s,
                 format!(
@@ -321,6 +385,7 @@ impl Check {
             );
         } else if visibility_s < timeout_s.saturating_mul(ADVISED_VISIBILITY_FACTOR) {
             self.warning(
+                code::VISIBILITY_TIMEOUT,
                 &setting,
                 visibility_s,
                 format!(
@@ -338,10 +403,105 @@ impl Check {
         );
         if circuit.facts().fifo && spreads {
             self.error(
+                code::FIFO_REJITTER,
                 "rejitter.strategy",
                 format!("{:?}", circuit.rejitter.strategy.map_or("off", strategy_name)),
-                "a FIFO queue is never re-jittered: it would break the order".to_owned(),
+                "a FIFO queue is never re-jittered: it would break the order",
                 "remove the setting, or set \"off\"",
+            );
+        }
+    }
+
+    /// Whether the signal can see what it is to see.
+    fn signal(&mut self, circuit: &CircuitConfig) {
+        let alarm = &circuit.alarm;
+        match (alarm.signal, &alarm.existing_alarm_arn) {
+            (AlarmSignal::Existing, Some(arn)) => {
+                self.arn("alarm.existing_alarm_arn", arn, "cloudwatch", "alarm:");
+            }
+            (AlarmSignal::Existing, None) => self.error(
+                code::EXISTING_ALARM,
+                "alarm.existing_alarm_arn",
+                "(none)",
+                "the signal existing needs the ARN of the metric alarm or composite alarm that is to trip the circuit",
+                "set it, or choose another signal",
+            ),
+            (AlarmSignal::MappingEvents | AlarmSignal::FunctionErrors | AlarmSignal::FailedCount, Some(arn)) => {
+                self.error(
+                    code::EXISTING_ALARM,
+                    "alarm.existing_alarm_arn",
+                    format!("{arn:?}"),
+                    format!("the signal {} has an alarm of its own", alarm.signal.name()),
+                    "set signal = \"existing\", or remove the ARN",
+                );
+            }
+            (AlarmSignal::MappingEvents | AlarmSignal::FunctionErrors | AlarmSignal::FailedCount, None) => {}
+        }
+        if let Some(consumer) = &circuit.consumer
+            && alarm.signal.needs_event_metrics()
+            && !consumer.event_metrics
+        {
+            self.warning(
+                code::EVENT_METRICS_OFF,
+                "consumer.event_metrics",
+                false,
+                "the alarm needs the mapping's event metrics; while they are off it never fires",
+                "aws lambda update-event-source-mapping --metrics-config Metrics=EventCount, then set it to true",
+            );
+        }
+        if alarm.signal == AlarmSignal::FunctionErrors && circuit.facts().report_batch_item_failures {
+            self.unsafe_one(
+                code::BLIND_ALARM,
+                "alarm.signal",
+                format!("{:?}", alarm.signal.name()),
+                "the mapping takes partial batch responses, and a batch answered with batchItemFailures is no error of \
+                 the function: the alarm never fires for it",
+                "set signal = \"mapping-events\" or \"failed-count\"",
+            );
+        }
+    }
+
+    /// On its way to a dead-letter queue a message of a standard queue keeps the time at which it was first sent, so that
+    /// it needs a longer retention there. One of a FIFO queue begins anew.
+    fn retention(&mut self, circuit: &CircuitConfig) {
+        let facts = circuit.facts();
+        let (Some(queue_s), Some(dead_letter_s)) = (facts.retention_s, facts.dead_letter_retention_s) else {
+            return;
+        };
+        if facts.fifo || facts.max_receive_count.is_none() || dead_letter_s > queue_s {
+            return;
+        }
+        let (setting, value, fix) = match &circuit.consumer {
+            Some(_) => (
+                "consumer.dead_letter_retention_s",
+                dead_letter_s,
+                "raise the dead-letter queue's retention, or lower the queue's",
+            ),
+            None => ("example.retention_s", queue_s, "lower it"),
+        };
+        self.unsafe_one(
+            code::DEAD_LETTER_RETENTION,
+            setting,
+            value,
+            format!(
+                "the dead-letter queue keeps messages for {dead_letter_s} s, the queue for {queue_s} s, both from the \
+                 first send: a message that is dead-lettered late is deleted unseen"
+            ),
+            fix,
+        );
+    }
+
+    /// A mapping in provisioned mode takes no `MaximumConcurrency`, which is what limits a limited close.
+    fn provisioned_mode(&mut self, circuit: &CircuitConfig) {
+        let limits = circuit.probe.health_check_function_arn.is_none();
+        if circuit.facts().provisioned_mode && limits {
+            self.unsafe_one(
+                code::PROVISIONED_MODE,
+                "consumer.provisioned_mode",
+                true,
+                "with an empty queue the breaker closes with a MaximumConcurrency, which Lambda refuses for a mapping in \
+                 provisioned mode: the circuit then stays open until a message comes",
+                "set probe.health_check_function_arn, which is asked instead, or take the mapping out of provisioned mode",
             );
         }
     }
@@ -354,7 +514,8 @@ impl Check {
         let setting = format!("{table}.max_receive_count");
         let detection = circuit.receives_until_open();
         if max <= detection {
-            self.error(
+            self.unsafe_one(
+                code::RECEIVE_BUDGET,
                 &setting,
                 max,
                 format!(
@@ -365,6 +526,7 @@ impl Check {
             );
         } else if max < detection + BREAKER_RECEIVES {
             self.warning(
+                code::RECEIVE_MARGIN,
                 &setting,
                 max,
                 format!(

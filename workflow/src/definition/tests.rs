@@ -29,7 +29,7 @@ fn every_variant_is_a_sound_machine() {
 
 fn circuit_errors(circuit: &CircuitConfig) -> Vec<String> {
     let config = crate::config::BreakerConfig::single("orders", circuit.clone());
-    config.validate().errors().map(ToString::to_string).collect()
+    config.validate().refusing().map(ToString::to_string).collect()
 }
 
 #[test]
