@@ -4,8 +4,11 @@
 //! come from the path of a construct alone; no resource has a fixed physical name.
 
 pub mod assets;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod constructs;
 pub mod definition;
+pub mod diff;
 mod error;
 pub mod policy;
 pub mod resources;

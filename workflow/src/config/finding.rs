@@ -21,6 +21,8 @@ pub enum Severity {
 pub mod code {
     /// A signal that cannot see the failures of its consumer. Unsafe.
     pub const BLIND_ALARM: &str = "blind-alarm";
+    /// A fact that stands otherwise in the account than in the configuration.
+    pub const CONFIG_DRIFT: &str = "config-drift";
     /// Two settings that exclude each other.
     pub const CONTRADICTION: &str = "contradiction";
     /// A dead-letter queue that deletes messages before, or as soon as, the queue itself would. Unsafe.
@@ -35,6 +37,8 @@ pub mod code {
     pub const INVALID_IDENTIFIER: &str = "invalid-identifier";
     /// A circuit's name that cannot be part of an identifier.
     pub const INVALID_NAME: &str = "invalid-name";
+    /// A mapping that is not enabled, and not by the breaker. Unsafe.
+    pub const MAPPING_DISABLED: &str = "mapping-disabled";
     /// A document without a circuit.
     pub const NO_CIRCUIT: &str = "no-circuit";
     /// A queue without a dead-letter queue.
@@ -63,7 +67,8 @@ pub mod code {
     pub const WRONG_VALUE: &str = "wrong-value";
 
     /// Those that a circuit can accept: the unsafe ones.
-    pub const ACCEPTABLE: [&str; 4] = [BLIND_ALARM, DEAD_LETTER_RETENTION, PROVISIONED_MODE, RECEIVE_BUDGET];
+    pub const ACCEPTABLE: [&str; 5] =
+        [BLIND_ALARM, DEAD_LETTER_RETENTION, MAPPING_DISABLED, PROVISIONED_MODE, RECEIVE_BUDGET];
 }
 
 /// One thing that is wrong or unsafe.
