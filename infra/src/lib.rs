@@ -7,6 +7,8 @@ pub mod assets;
 pub mod constructs;
 pub mod definition;
 mod error;
+#[cfg(feature = "package")]
+pub mod package;
 pub mod policy;
 pub mod resources;
 mod synth;
