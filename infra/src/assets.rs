@@ -1,6 +1,8 @@
-//! Where the functions' packages lie: parameters in the template, a manifest beside it.
+//! Where the functions' packages lie: parameters in the template, and the keys that they make up.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use workflow::contract::FunctionKind;
 
 use crate::template::Template;
@@ -16,13 +18,46 @@ pub const ASSET_PREFIX: &str = "AssetPrefix";
 /// Parameter: architecture for which the packages were built.
 pub const ARCHITECTURE: &str = "Architecture";
 
-/// Architectures that Lambda knows, the default first.
-pub const ARCHITECTURES: [&str; 2] = ["arm64", "x86_64"];
+/// What [`ASSET_PREFIX`] is, or begins with, when nothing else is asked for.
+pub const DEFAULT_PREFIX: &str = "sqs-circuit-breaker";
+
+/// The runtime that the packages are for.
+pub const RUNTIME: &str = "provided.al2023";
 
 /// Name that the runtime `provided.al2023` gives the program in a package.
 pub const ENTRY: &str = "bootstrap";
 
-/// The parameters, as they are used in functions.
+/// An architecture that Lambda knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Architecture {
+    /// Graviton: the cheaper one, and the template's default.
+    #[serde(rename = "arm64")]
+    Arm64,
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86_64,
+}
+
+impl Architecture {
+    /// Every architecture, the default first.
+    pub const ALL: [Architecture; 2] = [Architecture::Arm64, Architecture::X86_64];
+
+    /// Its name in Lambda's API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Architecture::Arm64 => "arm64",
+            Architecture::X86_64 => "x86_64",
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a template finds the packages, as it is used in functions.
 #[derive(Clone, Debug)]
 pub struct Assets {
     /// Bucket.
@@ -38,75 +73,31 @@ impl Assets {
         template.parameter(
             ASSET_PREFIX,
             "What the keys of the packages begin with; a digest in it makes new code known to Lambda",
-            Some("sqs-circuit-breaker"),
+            Some(DEFAULT_PREFIX),
             &[],
         );
         let architecture = template.parameter(
             ARCHITECTURE,
             "Architecture for which the packages were built",
-            Some(ARCHITECTURES[0]),
-            &ARCHITECTURES,
+            Some(Architecture::ALL[0].name()),
+            &Architecture::ALL.map(Architecture::name),
         );
         Assets { bucket, architecture }
     }
 
     /// Key of a function's package.
     pub fn key(&self, kind: FunctionKind) -> Text {
-        Text::sub(key(kind))
+        Text::sub(key(&format!("${{{ASSET_PREFIX}}}"), kind))
     }
 }
 
-/// Key of a function's package, with the parameter still in it.
-fn key(kind: FunctionKind) -> String {
-    format!("${{{ASSET_PREFIX}}}/{}.zip", kind.name())
-}
-
-/// The packages that a template needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AssetManifest {
-    /// The runtime that they are for.
-    pub runtime: &'static str,
-    /// Architectures of which one is to be built.
-    pub architectures: [&'static str; 2],
-    /// Parameter for the bucket.
-    pub bucket_parameter: &'static str,
-    /// Parameter for the beginning of the keys.
-    pub prefix_parameter: &'static str,
-    /// Parameter for the architecture.
-    pub architecture_parameter: &'static str,
-    /// The packages.
-    pub assets: Vec<Asset>,
-}
-
-/// One package: a zip file with one program in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Asset {
-    /// Name of the binary.
-    pub binary: &'static str,
-    /// `zip`.
-    pub packaging: &'static str,
-    /// Name of the binary in the zip file; it has to be executable.
-    pub entry: &'static str,
-    /// Key, with `${AssetPrefix}` still in it.
-    pub s3_key: String,
-}
-
-impl AssetManifest {
-    /// The manifest for these functions.
-    pub fn new(kinds: &[FunctionKind]) -> AssetManifest {
-        let asset = |&kind: &FunctionKind| Asset {
-            binary: kind.name(),
-            packaging: "zip",
-            entry: ENTRY,
-            s3_key: key(kind),
-        };
-        AssetManifest {
-            runtime: "provided.al2023",
-            architectures: ARCHITECTURES,
-            bucket_parameter: ASSET_BUCKET,
-            prefix_parameter: ASSET_PREFIX,
-            architecture_parameter: ARCHITECTURE,
-            assets: kinds.iter().map(asset).collect(),
-        }
-    }
+/// Key of a function's package in the bucket, below the value of [`ASSET_PREFIX`].
+///
+/// ```
+/// use workflow::contract::FunctionKind;
+///
+/// assert_eq!(infra::assets::key("sqs-circuit-breaker/4f2a", FunctionKind::Probe), "sqs-circuit-breaker/4f2a/probe.zip");
+/// ```
+pub fn key(prefix: &str, kind: FunctionKind) -> String {
+    format!("{prefix}/{}.zip", kind.name())
 }

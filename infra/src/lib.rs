@@ -10,6 +10,8 @@ pub mod constructs;
 pub mod definition;
 pub mod diff;
 mod error;
+#[cfg(feature = "package")]
+pub mod package;
 pub mod policy;
 pub mod resources;
 mod synth;

@@ -1,4 +1,4 @@
-//! From a configuration to an assembly: template, definitions and manifest.
+//! From a configuration to an assembly: template and definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::FunctionKind;
 
-use crate::assets::{AssetManifest, Assets};
+use crate::assets::Assets;
 use crate::constructs::Guarded;
 use crate::constructs::breaker::CircuitBreaker;
 use crate::constructs::example::example;
@@ -26,8 +26,8 @@ pub struct Assembly {
     pub template: Value,
     /// The definition of each circuit's state machine, byte for byte as it stands in the template.
     pub definitions: BTreeMap<String, String>,
-    /// The packages that the template refers to.
-    pub assets: AssetManifest,
+    /// The functions that the stack has, and so the packages that it needs.
+    pub functions: Vec<FunctionKind>,
 }
 
 impl Assembly {
@@ -36,19 +36,13 @@ impl Assembly {
         pretty(&self.template)
     }
 
-    /// Files by name: `template.json`, `assets.json`, and `CIRCUIT.asl.json` for each circuit.
+    /// Files by name: `template.json`, and `CIRCUIT.asl.json` for each circuit.
     pub fn files(&self) -> BTreeMap<PathBuf, String> {
-        let assets = serde_json::to_value(&self.assets).expect("a manifest is plain data");
         let definitions = self
             .definitions
             .iter()
             .map(|(name, text)| (PathBuf::from(format!("{name}.asl.json")), text.clone()));
-        definitions
-            .chain([
-                (PathBuf::from("template.json"), self.template_json()),
-                (PathBuf::from("assets.json"), pretty(&assets)),
-            ])
-            .collect()
+        definitions.chain([(PathBuf::from("template.json"), self.template_json())]).collect()
     }
 }
 
@@ -94,11 +88,8 @@ pub fn synth(config: &BreakerConfig) -> Result<Assembly, SynthError> {
         breaker.add_to(&mut template)?;
         definitions.insert(name.clone(), definition.text);
     }
-    let assembly = Assembly {
-        template: template.finish(DESCRIPTION)?,
-        definitions,
-        assets: AssetManifest::new(&kinds(config)),
-    };
+    let assembly =
+        Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };
     let count = assembly.template_json().len();
     if count > MAX_TEMPLATE_BYTES {
         return Err(SynthError::TooMany { what: "bytes of template", count, max: MAX_TEMPLATE_BYTES });

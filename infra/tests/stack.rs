@@ -196,7 +196,7 @@ fn the_assembly_has_a_file_for_each_part() {
     let assembly = synth(&common::variants()["mixed"]).expect("valid");
     let files = assembly.files();
     let names: Vec<&str> = files.keys().filter_map(|path| path.to_str()).collect();
-    assert_eq!(names, ["assets.json", "example.asl.json", "order-mails.asl.json", "template.json"]);
+    assert_eq!(names, ["example.asl.json", "order-mails.asl.json", "template.json"]);
     let machine = &assembly.template["Resources"]["OrderMailsStateMachine"]["Properties"];
     assert_eq!(
         machine["DefinitionString"].as_str(),
@@ -205,15 +205,15 @@ fn the_assembly_has_a_file_for_each_part() {
 }
 
 #[test]
-fn the_manifest_lists_the_packages_that_the_template_refers_to() {
+fn the_functions_of_an_assembly_are_those_whose_packages_the_template_refers_to() {
     for (variant, config) in common::variants() {
         let assembly = synth(&config).expect("valid");
-        let listed: BTreeSet<&str> =
-            assembly.assets.assets.iter().map(|asset| asset.s3_key.as_str()).collect();
+        let listed: BTreeSet<String> =
+            assembly.functions.iter().map(|&kind| infra::assets::key("${AssetPrefix}", kind)).collect();
         let resources = assembly.template["Resources"].as_object().expect("resources");
-        let used: BTreeSet<&str> = resources
+        let used: BTreeSet<String> = resources
             .values()
-            .filter_map(|one| one["Properties"]["Code"]["S3Key"]["Fn::Sub"].as_str())
+            .filter_map(|one| one["Properties"]["Code"]["S3Key"]["Fn::Sub"].as_str().map(str::to_owned))
             .collect();
         assert_eq!(used, listed, "{variant}");
         for function in resources.values().filter(|one| one["Type"] == "AWS::Lambda::Function") {

@@ -13,7 +13,7 @@ fn the_folder_holds_what_is_printed() {
     let sandbox = Sandbox::new();
     check_in(&sandbox, "synth_out", &["synth", "--out", "deep/stack"]);
     assert_eq!(sandbox.names("deep"), ["stack"], "nothing is left beside the folder");
-    assert_eq!(sandbox.names("deep/stack"), ["assets.json", "example.asl.json", "template.json"]);
+    assert_eq!(sandbox.names("deep/stack"), ["example.asl.json", "template.json"]);
     assert_eq!(sandbox.run(&["synth"]).stdout, sandbox.read("deep/stack/template.json"));
     let written: Value = serde_json::from_str(&sandbox.read("deep/stack/example.asl.json")).unwrap();
     assert_eq!(sandbox.run(&["asl"]).json(), written);
@@ -25,7 +25,7 @@ fn a_folder_that_is_there_keeps_its_other_files() {
     fs::create_dir(sandbox.path("stack")).unwrap();
     let sandbox = sandbox.and("stack/notes.txt", "mine").and("stack/template.json", "old");
     assert_eq!(sandbox.run(&["synth", "--out", "stack"]).code, 0);
-    assert_eq!(sandbox.names("stack"), ["assets.json", "example.asl.json", "notes.txt", "template.json"]);
+    assert_eq!(sandbox.names("stack"), ["example.asl.json", "notes.txt", "template.json"]);
     assert_eq!(sandbox.read("stack/notes.txt"), "mine");
     assert!(sandbox.read("stack/template.json").contains("AWSTemplateFormatVersion"));
 }

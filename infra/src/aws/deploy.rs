@@ -7,7 +7,6 @@ use std::time::Duration;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement,
 };
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::error::Named;
@@ -15,6 +14,7 @@ use super::plan::Plan;
 use super::stack::{self, ResourceEvent, StackOutput};
 use super::{Account, CloudError, assets, event_metrics};
 use crate::diff::Impact;
+use crate::package::sha256;
 
 /// Shortest and longest pause between two looks at an operation in progress.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -169,7 +169,7 @@ struct Ready {
 /// Makes a change set; none if there is nothing to change.
 async fn change_set(account: &Account, plan: &Plan) -> Result<Option<Ready>, CloudError> {
     let text = plan.template.to_string();
-    let digest = hex(&Sha256::digest(format!("{text}{:?}", plan.parameters)));
+    let digest = sha256(format!("{text}{:?}", plan.parameters).as_bytes());
     let key = format!("{}template-{digest}.json", assets::stack_prefix(&plan.stack));
     // Small or large, it goes by way of the bucket: CloudFormation takes 51,200 bytes directly, 1 MB from there.
     assets::upload_text(account, &plan.bucket, &key, text).await?;
@@ -405,8 +405,4 @@ impl<'a> Watcher<'a> {
             },
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
