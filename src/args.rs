@@ -1,10 +1,14 @@
 //! The arguments: one type per command, with its help.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::exit::ExitCode;
+
+/// Name of the stack where none is given.
+pub const DEFAULT_STACK: &str = "sqs-circuit-breaker";
 
 /// A circuit breaker for AWS Lambda functions fed by SQS.
 #[derive(Debug, Parser)]
@@ -31,6 +35,32 @@ pub enum Command {
     Synth(SynthArgs),
     Asl(AslArgs),
     Config(ConfigArgs),
+    #[command(flatten)]
+    Aws(AwsCommand),
+}
+
+/// The commands on an AWS account.
+#[derive(Debug, Subcommand)]
+pub enum AwsCommand {
+    Init(InitArgs),
+    Doctor(DoctorArgs),
+    Diff(DiffArgs),
+    Deploy(DeployArgs),
+    Destroy(DestroyArgs),
+}
+
+impl AwsCommand {
+    /// Its name on the command line.
+    #[cfg_attr(feature = "aws", allow(dead_code, reason = "only told where the command cannot run"))]
+    pub fn name(&self) -> &'static str {
+        match self {
+            AwsCommand::Init(_) => "init",
+            AwsCommand::Doctor(_) => "doctor",
+            AwsCommand::Diff(_) => "diff",
+            AwsCommand::Deploy(_) => "deploy",
+            AwsCommand::Destroy(_) => "destroy",
+        }
+    }
 }
 
 /// Run a failure drill on the embedded cloud model.
@@ -258,7 +288,195 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Which account is meant. The options are those of the AWS CLI, and so are the variables (AWS_PROFILE, AWS_REGION, ...).
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// Profile of the shared AWS configuration files.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// AWS Region.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// Endpoint for all services, to try it against an emulator.
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+}
+
+/// Write breaker.toml for a consumer that exists.
+///
+/// Reads the function, its event source mapping, queue, dead-letter queue and alarms, writes a commented circuit into the
+/// configuration, and prints what is unsafe about them. Nothing in the account is changed. Run it again for another
+/// consumer: circuits are added to the file, and all of them live in one stack.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker init --function orders
+  breaker init --function orders:live --queue orders-queue --circuit orders
+  breaker init --function orders --profile prod --region eu-west-1",
+  ExitCode::help()))]
+pub struct InitArgs {
+    /// Name or ARN of the function, with its alias where the queue feeds an alias.
+    #[arg(long, value_name = "NAME")]
+    pub function: String,
+
+    /// URL, ARN or name of the queue, if the function is fed by several.
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: Option<String>,
+
+    /// Name of the circuit; without it that of the function.
+    #[arg(long, value_name = "NAME")]
+    pub circuit: Option<String>,
+
+    /// The configuration that is written, or added to.
+    #[arg(long, value_name = "FILE", default_value = crate::config_file::DEFAULT_FILE)]
+    pub config: PathBuf,
+
+    /// Print what was found as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Hold the configuration against the account.
+///
+/// Says where the account differs from breaker.toml and what is unsafe. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker doctor
+  breaker doctor --config breaker.toml --json | jq '.findings[].code'",
+  ExitCode::help_with_one("something was found that keeps the breaker from being deployed")))]
+pub struct DoctorArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = crate::config_file::DEFAULT_FILE)]
+    pub config: PathBuf,
+
+    /// Name of the stack: a mapping that is disabled because its circuit is open is no finding.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    pub stack: String,
+
+    /// Print a JSON object with `healthy`, `findings` and `circuits`.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Show what a deployment would change.
+///
+/// Permissions come first, then each resource with the worst that happens to it. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker diff
+  breaker diff --fail                in CI: exit with 1 if the stack is not as configured
+  breaker diff --json | jq '.diff.changes[] | select(.impact == \"replace\")'",
+  ExitCode::help_with_one("with --fail: something differs")))]
+pub struct DiffArgs {
+    #[command(flatten)]
+    pub what: StackArgs,
+
+    /// Exit with 1 if anything differs.
+    #[arg(long)]
+    pub fail: bool,
+
+    /// Print the differences as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Which stack of which configuration.
+#[derive(Debug, Args)]
+pub struct StackArgs {
+    /// The configuration; without it breaker.toml of the current folder, else the example stack.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    pub stack: String,
+
+    /// The folder with the packages of the functions, as `breaker package` writes them.
+    #[arg(long, value_name = "DIR", default_value = "packages")]
+    pub packages: PathBuf,
+
+    /// Bucket for packages and template; without it one of this account and Region is made, and removed by `destroy`.
+    #[arg(long, value_name = "NAME")]
+    pub asset_bucket: Option<String>,
+}
+
+/// Make or update the stack.
+///
+/// Shows what would change, asks, uploads the packages, and follows CloudFormation to the end. Of your own resources only
+/// the event metrics of the mapping are switched, after asking, and `breaker destroy` puts them back. Ctrl-C makes
+/// CloudFormation take back what it did.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker package && breaker deploy
+  breaker deploy --stack breakers --profile prod --region eu-west-1
+  breaker deploy --require-approval never          in CI, after `breaker diff` was reviewed
+  breaker deploy --json | jq -r '.outputs[] | select(.name == \"CircuitTableName\").value'",
+  ExitCode::help_with_one("the deployment was rolled back, or left while CloudFormation was still at work")))]
+pub struct DeployArgs {
+    #[command(flatten)]
+    pub what: StackArgs,
+
+    /// When to ask first: `broadening` asks if permissions are added, something is taken away, or anything of yours is
+    /// switched.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Approval::Broadening)]
+    pub require_approval: Approval,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Print the outputs of the stack as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// When `deploy` asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Approval {
+    /// Never.
+    Never,
+    /// Where somebody may do more afterwards, or something cannot be had back.
+    Broadening,
+    /// Whenever something changes.
+    Any,
+}
+
+/// Take the stack away.
+///
+/// Refuses while a circuit is open, because the mapping would stay disabled. Puts the event metrics of your mappings back,
+/// deletes the stack, the circuits' table and the packages. Nothing else of yours is touched.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker destroy
+  breaker destroy --stack breakers --yes",
+  ExitCode::help_with_one("not everything could be deleted")))]
+pub struct DestroyArgs {
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    pub stack: String,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
 /// What stands below the options.
-fn help(examples: &str, exit_codes: &str) -> String {
+fn help(examples: &str, exit_codes: impl Display) -> String {
     format!("Examples:\n{examples}\n\n{exit_codes}")
 }

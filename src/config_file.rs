@@ -53,11 +53,34 @@ pub fn load_file(path: &Path) -> Result<BreakerConfig, Refusal> {
     config.ok_or_else(|| Refusal(findings.0.iter().map(Problem::from).collect()))
 }
 
+/// The configuration in `path` with its values unjudged, for a command that holds them against the account.
+///
+/// # Errors
+/// A file that cannot be read, is not TOML, or holds settings that do not exist or are of a wrong type.
+#[cfg(feature = "aws")]
+pub fn load_unjudged(path: &Path) -> Result<BreakerConfig, Refusal> {
+    let text = read_toml(path)?;
+    BreakerConfig::from_toml_unjudged(&text)
+        .map_err(|Findings(findings)| Refusal(findings.iter().map(Problem::from).collect()))
+}
+
 /// Reads one file.
 ///
 /// # Errors
 /// A file that cannot be read or is not TOML; what is wrong inside it is in [`Reading::findings`].
 pub fn read(path: &Path) -> Result<Reading, Problem> {
+    let text = read_toml(path)?;
+    Ok(match BreakerConfig::from_toml(&text) {
+        Ok(config) => {
+            let findings = config.validate();
+            Reading { config: Some(config), findings }
+        }
+        Err(findings) => Reading { config: None, findings },
+    })
+}
+
+/// The text of a file that is TOML.
+fn read_toml(path: &Path) -> Result<String, Problem> {
     let text = read_text("the configuration", path).map_err(|problem| {
         if path == Path::new(DEFAULT_FILE) && !path.exists() {
             problem.hint("`breaker config default > breaker.toml` writes one to start from")
@@ -71,13 +94,7 @@ pub fn read(path: &Path) -> Result<Reading, Problem> {
             .detail(error.to_string())
             .hint("correct the syntax at the place shown; `breaker config default` prints a correct file"));
     }
-    Ok(match BreakerConfig::from_toml(&text) {
-        Ok(config) => {
-            let findings = config.validate();
-            Reading { config: Some(config), findings }
-        }
-        Err(findings) => Reading { config: None, findings },
-    })
+    Ok(text)
 }
 
 /// The circuit that `wanted` names among `circuits`, or the only one there is.

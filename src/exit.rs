@@ -7,6 +7,10 @@ use drill::report::Report;
 pub enum ExitCode {
     /// The command did what was asked; a drill held every promise and converged.
     Done,
+    /// The command ran, and things are not as they should be: the stack differs, a deployment was rolled back, something
+    /// unsafe was found.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only commands on AWS end so"))]
+    NotAsWanted,
     /// Bad usage or bad input: nothing was done.
     CannotRun,
     /// A drill broke a promise.
@@ -20,6 +24,7 @@ impl ExitCode {
     pub fn number(self) -> u8 {
         match self {
             ExitCode::Done => 0,
+            ExitCode::NotAsWanted => 1,
             ExitCode::CannotRun => 2,
             ExitCode::PromiseBroken => 10,
             ExitCode::NotConverged => 11,
@@ -42,6 +47,13 @@ impl ExitCode {
          2   could not run: bad usage or bad input\n  \
          10  a promise was broken\n  \
          11  the drill did not converge"
+    }
+
+    /// The lines of `--help` for a command on AWS, for which 1 means `one`.
+    pub fn help_with_one(one: &str) -> String {
+        format!(
+            "Exit codes:\n  0   done\n  1   {one}\n  2   could not run: bad usage, bad input, no access, or not agreed to"
+        )
     }
 
     /// The lines of `--help` for every other command.

@@ -5,6 +5,8 @@ mod commands;
 mod config_file;
 mod exit;
 mod input;
+#[cfg(feature = "aws")]
+mod packages;
 mod printer;
 mod problem;
 mod settings;
@@ -13,7 +15,7 @@ mod text;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::args::{Cli, Command, ConfigCommand, DrillCommand};
+use crate::args::{AwsCommand, Cli, Command, ConfigCommand, DrillCommand};
 use crate::exit::ExitCode;
 use crate::printer::Printer;
 use crate::problem::Refusal;
@@ -55,10 +57,34 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
             Some(DrillCommand::Asl(asl)) => commands::drill_asl::run(&asl, printer),
         },
         Command::Synth(synth) => commands::synth::run(&synth, printer),
+        Command::Aws(command) => on_aws(&command, printer),
         Command::Asl(asl) => commands::asl::run(&asl, printer),
         Command::Config(config) => match config.command {
             ConfigCommand::Check(check) => commands::config::check(&check, printer),
             ConfigCommand::Default => commands::config::default(printer),
         },
     }
+}
+
+#[cfg(feature = "aws")]
+fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    match command {
+        AwsCommand::Init(init) => commands::aws::init::run(init, printer),
+        AwsCommand::Doctor(doctor) => commands::aws::doctor::run(doctor, printer),
+        AwsCommand::Diff(diff) => commands::aws::diff::run(diff, printer),
+        AwsCommand::Deploy(deploy) => commands::aws::deploy::run(deploy, printer),
+        AwsCommand::Destroy(destroy) => commands::aws::destroy::run(destroy, printer),
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+fn on_aws(command: &AwsCommand, _printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    Err(problem::Problem::error(format!(
+        "this breaker was built without AWS, so it cannot {}",
+        command.name()
+    ))
+    .hint(
+        "install it with AWS: cargo install --path . --features aws; or run cargo run --features aws -- ...",
+    )
+    .into())
 }

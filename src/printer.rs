@@ -94,17 +94,30 @@ impl Printer {
         self.bar.set_message(text);
     }
 
-    /// Moves the bar.
+    /// Moves the bar by time.
     pub fn progress(&mut self, done: Duration, all: Duration, text: impl FnOnce() -> String) {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.progress_count(ms(done), ms(all), text);
+    }
+
+    /// Moves the bar by number.
+    pub fn progress_count(&mut self, done: u64, all: u64, text: impl FnOnce() -> String) {
         if self.bar.is_hidden() {
             return;
         }
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        if self.bar.length() != Some(ms(all)) {
-            self.bar.set_length(ms(all));
+        if self.bar.length() != Some(all) {
+            self.bar.set_length(all);
         }
         self.bar.set_message(text());
-        self.bar.set_position(ms(done));
+        self.bar.set_position(done);
+    }
+
+    /// A question on standard error, without a newline: the answer stands behind it.
+    #[cfg(feature = "aws")]
+    pub fn question(&mut self, text: &str) {
+        let Printer { err, bar, .. } = self;
+        // There is nowhere left to say that standard error cannot be written.
+        let _ = bar.suspend(|| write!(err, "{text}").and_then(|()| err.flush()));
     }
 
     /// Removes the bar.

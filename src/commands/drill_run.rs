@@ -167,7 +167,7 @@ fn hints(name: &str, report: &Report, printer: &mut Printer) {
             printer
                 .hint("the same seed gives the same drill; the command that repeats it is in the first line");
         }
-        ExitCode::CannotRun => {}
+        ExitCode::NotAsWanted | ExitCode::CannotRun => {}
     }
 }
 

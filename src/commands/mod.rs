@@ -1,6 +1,8 @@
 //! One module per command. Each turns arguments into calls of the crates, and their answers into print.
 
 pub mod asl;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod balance;
 pub mod config;
 pub mod drill_asl;

@@ -105,6 +105,19 @@ fn table(resources: &[Physical]) -> Option<&str> {
     resources.iter().find(|one| one.resource_type == TABLE).map(|one| one.physical_id.as_str())
 }
 
+/// Circuits of the stack with this name that are not closed; none where there is no stack.
+///
+/// # Errors
+/// Calls that fail.
+pub async fn open_circuits_of(account: &Account, name: &str) -> Result<Vec<OpenCircuit>, CloudError> {
+    match stack::describe(account, name).await? {
+        Some(stack) if !stack.is_only_planned() => {
+            open_circuits(account, &stack::resources(account, &stack.id).await?).await
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// Circuits of a stack that are not closed.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 pub use self::assets::Bucket;
 pub use self::consumer::{AlarmSeen, FoundConsumer, Momentary, Search, find_consumer, reread};
 pub use self::deploy::{Deployed, Interrupt, Request, Step, deploy};
-pub use self::destroy::{Destroyed, Leaving, OpenCircuit, destroy, leaving};
+pub use self::destroy::{Destroyed, Leaving, OpenCircuit, destroy, leaving, open_circuits_of};
 pub use self::error::CloudError;
 use self::error::Named;
 pub use self::findings::findings;

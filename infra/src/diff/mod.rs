@@ -61,6 +61,14 @@ impl Diff {
         self.permissions.iter().any(|permission| permission.direction == Direction::Given)
     }
 
+    /// Whether a resource goes, or makes room for another.
+    pub fn takes_away(&self) -> bool {
+        self.changes.iter().any(|change| match change.impact {
+            Impact::Destroy | Impact::Replace | Impact::MayReplace | Impact::Retain => true,
+            Impact::Update | Impact::Create => false,
+        })
+    }
+
     /// How many resources have each impact, the worst first.
     pub fn counts(&self) -> BTreeMap<Impact, usize> {
         let mut counts = BTreeMap::new();

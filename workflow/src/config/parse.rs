@@ -19,47 +19,65 @@ impl BreakerConfig {
     /// All findings, when at least one of them refuses the configuration: unknown settings, values of a wrong type, values
     /// out of range, settings that contradict each other, and unsafe ones that are not accepted.
     pub fn from_toml(text: &str) -> Result<BreakerConfig, Findings> {
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            Findings(vec![Finding::new(
-                Severity::Error,
-                code::NOT_TOML,
-                "breaker.toml",
-                "(the document)",
-                format!("not TOML: {}", error.to_string().trim_end()),
-                "correct the syntax at the place shown",
-            )])
-        })?;
-        let mut findings = Vec::new();
-        let config = loop {
-            match read(&table) {
-                Ok((config, unknown)) => {
-                    findings.extend(unknown.iter().map(|path| unknown_setting(path, &table)));
-                    break config;
-                }
-                Err(wrong) if findings.len() < MAX_WRONG_VALUES && take_out(&mut table, &wrong.path) => {
-                    findings.push(*wrong.finding);
-                }
-                Err(wrong) => {
-                    findings.push(*wrong.finding);
-                    return Err(Findings(findings));
-                }
-            }
-        };
-        if config.circuits.is_empty() {
-            findings.push(Finding::new(
-                Severity::Error,
-                code::NO_CIRCUIT,
-                "circuits",
-                "(none)",
-                "at least one circuit",
-                "add a table such as [circuits.orders]",
-            ));
-        }
+        let (config, mut findings) = parse(text)?;
         findings.extend(config.validate().0);
         findings.sort_by_key(|finding| finding.severity);
         let findings = Findings(findings);
         if findings.is_usable() { Ok(config) } else { Err(findings) }
     }
+
+    /// Reads a configuration without judging its values, for those who hold them against the account first.
+    ///
+    /// # Errors
+    /// What is wrong with the document itself: its syntax, unknown settings, values of a wrong type, no circuit.
+    pub fn from_toml_unjudged(text: &str) -> Result<BreakerConfig, Findings> {
+        let (config, findings) = parse(text)?;
+        if findings.is_empty() { Ok(config) } else { Err(Findings(findings)) }
+    }
+}
+
+/// The configuration and what is wrong with the document; wrong values are replaced by their defaults.
+///
+/// # Errors
+/// A document of which nothing can be made.
+fn parse(text: &str) -> Result<(BreakerConfig, Vec<Finding>), Findings> {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+        Findings(vec![Finding::new(
+            Severity::Error,
+            code::NOT_TOML,
+            "breaker.toml",
+            "(the document)",
+            format!("not TOML: {}", error.to_string().trim_end()),
+            "correct the syntax at the place shown",
+        )])
+    })?;
+    let mut findings = Vec::new();
+    let config = loop {
+        match read(&table) {
+            Ok((config, unknown)) => {
+                findings.extend(unknown.iter().map(|path| unknown_setting(path, &table)));
+                break config;
+            }
+            Err(wrong) if findings.len() < MAX_WRONG_VALUES && take_out(&mut table, &wrong.path) => {
+                findings.push(*wrong.finding);
+            }
+            Err(wrong) => {
+                findings.push(*wrong.finding);
+                return Err(Findings(findings));
+            }
+        }
+    };
+    if config.circuits.is_empty() {
+        findings.push(Finding::new(
+            Severity::Error,
+            code::NO_CIRCUIT,
+            "circuits",
+            "(none)",
+            "at least one circuit",
+            "add a table such as [circuits.orders]",
+        ));
+    }
+    Ok((config, findings))
 }
 
 /// A value that does not fit its setting.
