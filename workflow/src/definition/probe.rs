@@ -154,15 +154,13 @@ fn judge(context: &Context<'_>) -> State {
 }
 
 fn announce_failed(context: &Context<'_>) -> State {
-    context
-        .announce(
-            "AnnounceProbeFailed",
-            Announcement::ProbeFailed,
-            &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "JudgeExhausted"))
-        .next("JudgeExhausted")
+    context.announce(
+        "AnnounceProbeFailed",
+        Announcement::ProbeFailed,
+        &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
+        &[],
+        "JudgeExhausted",
+    )
 }
 
 fn judge_exhausted(context: &Context<'_>) -> State {
@@ -188,21 +186,18 @@ fn announce_exhausted(context: &Context<'_>) -> State {
         ExhaustedThen::Close => CloseReason::Exhausted,
         ExhaustedThen::KeepProbing | ExhaustedThen::Fail => CloseReason::Recovered,
     };
-    context
-        .announce(
-            "AnnounceExhausted",
-            Announcement::Exhausted,
-            &[
-                ("failed_probe_count", jsonata("$failedProbes")),
-                ("opened_at_ms", jsonata("$openedAtMs")),
-                ("error", jsonata("$lastError")),
-                ("then", json!(context.circuit.exhausted.then)),
-            ],
-        )
-        .assign("closeReason", json!(close_reason.name()))
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], next).assign("closeReason", json!(close_reason.name())))
-        .next(next)
+    context.announce(
+        "AnnounceExhausted",
+        Announcement::Exhausted,
+        &[
+            ("failed_probe_count", jsonata("$failedProbes")),
+            ("opened_at_ms", jsonata("$openedAtMs")),
+            ("error", jsonata("$lastError")),
+            ("then", json!(context.circuit.exhausted.then)),
+        ],
+        &[("closeReason", json!(close_reason.name()))],
+        next,
+    )
 }
 
 /// Asks the configured health check when the queue has no message to probe with.
@@ -243,15 +238,13 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .assign("limited", json!(true))
         .output(json!({}))
         .next("AnnounceHalfOpened");
-    let announce = context
-        .announce(
-            "AnnounceHalfOpened",
-            Announcement::HalfOpened,
-            &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "WatchLimited"))
-        .next("WatchLimited");
+    let announce = context.announce(
+        "AnnounceHalfOpened",
+        Announcement::HalfOpened,
+        &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
+        &[],
+        "WatchLimited",
+    );
     // Shorter than the alarm takes to fire, a watch would prove nothing.
     let alarm = &circuit.alarm;
     let watch_s =
