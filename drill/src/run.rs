@@ -138,6 +138,9 @@ impl Drill {
         if let Some(tamper) = tamper {
             change_definition(&mut assembly.template, tamper)?;
         }
+        for (logical_id, alarm) in &scenario.own_alarms {
+            assembly.template["Resources"][logical_id] = alarm.clone();
+        }
         let sim = Sim::new(options.seed);
         let stack = load(&assembly)?;
         let cloud =

@@ -172,3 +172,16 @@ fn drop_unreachable(definition: &mut Value) {
         }
     }
 }
+
+#[test]
+fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_left_its_window() {
+    let told = check(&scenario("signal_function_errors"), |definition| {
+        let wait = &mut state(definition, "AwaitFreshWindow")["Seconds"];
+        let without = wait
+            .as_str()
+            .expect("an expression")
+            .replace("$max([$quietAtMs, $probeFailedAtMs])", "$quietAtMs");
+        *wait = json!(without);
+    });
+    assert!(told.report.trips > 1, "{}", told.story());
+}

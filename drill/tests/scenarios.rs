@@ -10,7 +10,9 @@ use drill::asl::HISTORY_LIMIT_COUNT;
 use drill::report::Topic;
 use drill::scenario::{Dependency, Traffic};
 use drill::sim::SIM_START;
+use drill::{Options, run};
 use workflow::backoff::{Backoff, Jitter};
+use workflow::config::AlarmSignal;
 
 /// Runs `name` on each seed and lets `promised` look at what was told.
 fn check(name: &str, seeds: &[u64], promised: fn(&Told)) {
@@ -53,6 +55,10 @@ scenarios! {
     operator_disabled_before on [1, 7, 42],
     week_outage on [1, 7, 42],
     last_receives on [1, 7, 42],
+    signal_function_errors on [1, 7, 42],
+    signal_failed_count on [1, 7, 42],
+    signal_existing_alarm on [1, 7, 42],
+    signal_composite_alarm on [1, 7, 42],
 }
 
 #[test]
@@ -225,6 +231,31 @@ mod promised {
         assert_eq!(told.with(Topic::Event, "Circuit Exhausted").len(), 1, "{}", told.story());
     }
 
+    pub fn signal_function_errors(told: &Told) {
+        one_alarm(told, "");
+        // The probes alone keep it firing while the circuit is open; it ends before the circuit counts as closed.
+        let ended = told.first(Topic::Alarm, "ALARM -> OK").expect("it ended");
+        let recovered = told.first(Topic::Drill, "the dependency is healthy").expect("it recovered");
+        let closed = told.first(Topic::Circuit, "half_open -> closed").expect("it closed");
+        assert!(recovered < ended && ended <= closed, "{}", told.story());
+    }
+
+    pub fn signal_failed_count(told: &Told) {
+        one_alarm(told, "");
+    }
+
+    pub fn signal_existing_alarm(told: &Told) {
+        one_alarm(told, "");
+    }
+
+    pub fn signal_composite_alarm(told: &Told) {
+        one_alarm(told, "orders-failing: ");
+        one_alarm(told, "orders-down: ");
+        let child = told.first(Topic::Alarm, "orders-failing: OK -> ALARM").expect("the child fired");
+        let down = told.first(Topic::Alarm, "orders-down: OK -> ALARM").expect("the composite fired");
+        assert_eq!(child, down, "{}", told.story());
+    }
+
     pub fn last_receives(told: &Told) {
         one_trip(told);
         let report = &told.report;
@@ -235,6 +266,16 @@ mod promised {
             "without a breaker this outage costs messages"
         );
     }
+}
+
+/// The alarm fires once, and the circuit neither opens twice nor flaps.
+fn one_alarm(told: &Told, alarm: &str) {
+    one_clean_trip(told);
+    let fired = told.with(Topic::Alarm, "-> ALARM");
+    let of_alarm: Vec<&&str> = fired.iter().filter(|line| line.starts_with(alarm)).collect();
+    assert_eq!(of_alarm.len(), 1, "{}", told.story());
+    let without = told.report.wasted_invocations_without_breaker.expect("the baseline was run");
+    assert!(told.report.wasted_invocations * 10 < without, "{}", told.story());
 }
 
 #[test]
@@ -282,5 +323,41 @@ fn one_bad_message_in_a_quiet_queue_opens_nothing() {
         let told = drill(&scenario, seed, false);
         assert_eq!(told.report.exit_code(), 0, "{}", told.story());
         assert!(told.about(Topic::Workflow).is_empty(), "{}", told.story());
+    }
+}
+
+#[test]
+fn errors_of_the_function_do_not_show_partial_batches() {
+    // What `blind-alarm` refuses, accepted: the outage is over before anything is noticed.
+    let mut scenario = scenario("partial_batch");
+    scenario.circuit.alarm.signal = AlarmSignal::FunctionErrors;
+    scenario.dependency[1].0 = Duration::from_secs(15 * 60);
+    scenario.ending.trips = 0..=0;
+    let refused = run(&scenario, Options::seeded(1), &mut ()).expect_err("it is unsafe").to_string();
+    assert_eq!(refused, "the stack cannot be synthesized");
+    scenario.circuit.accept = vec!["blind-alarm".to_owned()];
+    for seed in [1, 7, 42] {
+        let told = drill(&scenario, seed, true);
+        assert_eq!(told.report.exit_code(), 0, "{}", told.story());
+        assert!(told.with(Topic::Alarm, "-> ALARM").is_empty(), "{}", told.story());
+        assert!(told.about(Topic::Workflow).is_empty(), "{}", told.story());
+        let without = told.report.wasted_invocations_without_breaker.expect("the baseline was run");
+        assert!(told.report.wasted_invocations > 1_000, "{}", told.story());
+        assert_eq!(told.report.wasted_invocations, without, "a breaker that sees nothing changes nothing");
+    }
+}
+
+#[test]
+fn a_limited_close_reads_a_composite_alarm() {
+    let composite = scenario("signal_composite_alarm");
+    let mut scenario = scenario("empty_queue");
+    scenario.circuit.alarm = composite.circuit.alarm;
+    scenario.own_alarms = composite.own_alarms;
+    for seed in [1, 7, 42] {
+        let told = drill(&scenario, seed, false);
+        assert_eq!(told.report.exit_code(), 0, "{}", told.story());
+        promised::empty_queue(&told);
+        // CloudWatch shows it only to a role that may see every alarm.
+        assert!(told.with(Topic::Event, "Circuit Faulted").is_empty(), "{}", told.story());
     }
 }

@@ -43,3 +43,18 @@ fn encrypted() {
 fn existing_consumer() {
     check("existing");
 }
+
+#[test]
+fn failed_count() {
+    check("failed-count");
+}
+
+#[test]
+fn function_errors() {
+    check("function-errors");
+}
+
+#[test]
+fn composite_alarm() {
+    check("composite-alarm");
+}

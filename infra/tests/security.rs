@@ -51,6 +51,8 @@ fn wildcards_stand_only_where_they_are_explained() {
         "QueueKey/Properties/KeyPolicy: LetIamPoliciesDecide",
         // Executions have names that nobody knows beforehand; the state machine before them is exact.
         "ExecutionPolicy/Properties/PolicyDocument: SeeWhetherOwnerLives",
+        // CloudWatch describes composite alarms only to who may describe every alarm.
+        "composite-alarm/OrdersStateMachineRole/Properties/Policies/PolicyDocument: ReadAlarm",
     ];
     let mut unexplained = wildcards();
     unexplained.retain(|one| !explained.iter().any(|end| one.ends_with(end)));
@@ -169,6 +171,36 @@ fn the_state_machine_may_call_what_its_states_call() {
             "cloudwatch:SetAlarmState on OrdersFailureAlarm",
         ],
     );
+}
+
+#[test]
+fn an_existing_alarm_is_named_exactly() {
+    let arn = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders: failing";
+    for (variant, described) in [("existing-alarm", arn), ("composite-alarm", "*")] {
+        check(
+            variant,
+            "OrdersStateMachineRole",
+            &[
+                "lambda:InvokeFunction on MappingFunction",
+                "lambda:InvokeFunction on ProbeFunction",
+                "lambda:InvokeFunction on RejitterFunction",
+                "dynamodb:GetItem on CircuitTable",
+                "dynamodb:UpdateItem on CircuitTable",
+                "events:PutEvents on event-bus/default",
+                &format!("cloudwatch:DescribeAlarms on {described}"),
+                &format!("cloudwatch:SetAlarmState on {arn}"),
+            ],
+        );
+        let template = common::template(variant);
+        let resources = resources(&template);
+        assert_eq!(
+            resources["OrdersAlarmRule"]["Properties"]["EventPattern"]["resources"],
+            serde_json::json!([arn])
+        );
+        let machine = &resources["OrdersStateMachine"]["Properties"]["DefinitionSubstitutions"];
+        assert_eq!(machine["AlarmName"], "orders: failing");
+        assert!(resources.values().all(|one| one["Type"] != "AWS::CloudWatch::Alarm"), "{variant}");
+    }
 }
 
 #[test]

@@ -145,6 +145,44 @@ fn the_alarm_follows_the_configuration() {
     assert_eq!((&alarm["EvaluationPeriods"], &alarm["DatapointsToAlarm"]), (&json!(4), &json!(3)));
 }
 
+/// Metric name and dimensions of each series that the only alarm of a variant looks at, and its threshold.
+fn looks_at(variant: &str) -> (Vec<String>, Value) {
+    let template = common::template(variant);
+    let resources = template["Resources"].as_object().expect("resources");
+    let alarm = resources.values().find(|one| one["Type"] == "AWS::CloudWatch::Alarm").expect("an alarm");
+    let properties = &alarm["Properties"];
+    assert_eq!(properties["TreatMissingData"], "notBreaching", "{variant}");
+    let metrics = properties["Metrics"].as_array().cloned().unwrap_or_else(|| {
+        assert_eq!((&properties["Period"], &properties["Statistic"]), (&json!(60), &json!("Sum")));
+        vec![json!({ "MetricStat": { "Metric": properties } })]
+    });
+    let series = metrics.iter().map(|one| &one["MetricStat"]["Metric"]).filter(|metric| !metric.is_null());
+    let named = series.map(|metric| {
+        assert_eq!(metric["Namespace"], "AWS/Lambda", "{variant}");
+        let dimensions = metric["Dimensions"].as_array().expect("dimensions").iter();
+        let dimensions: Vec<String> =
+            dimensions.map(|one| format!("{}={}", one["Name"], one["Value"]).replace('"', "")).collect();
+        format!("{} {}", metric["MetricName"].as_str().expect("a name"), dimensions.join(" "))
+    });
+    (named.collect(), properties["Threshold"].clone())
+}
+
+#[test]
+fn the_alarm_looks_at_the_signal() {
+    let events = "EventSourceMappingUUID={Ref:ExampleMapping}";
+    let function = "FunctionName={Ref:ExampleConsumerFunction}";
+    let alias = "FunctionName=orders-consumer Resource=orders-consumer:live";
+    for (variant, series, threshold) in [
+        ("example", vec![("InvokedEventCount", events), ("FailedInvokeEventCount", events)], 50.0),
+        ("function-errors", vec![("Invocations", function), ("Errors", function)], 50.0),
+        ("function-errors-alias", vec![("Invocations", alias), ("Errors", alias)], 50.0),
+        ("failed-count", vec![("FailedInvokeEventCount", events)], 5.0),
+    ] {
+        let series = series.iter().map(|(metric, dimensions)| format!("{metric} {dimensions}")).collect();
+        assert_eq!(looks_at(variant), (series, json!(threshold)), "{variant}");
+    }
+}
+
 #[test]
 fn partial_batch_responses_are_agreed_by_mapping_and_consumer() {
     for (variant, types, variable) in

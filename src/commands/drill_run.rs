@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use drill::report::{Entry, Observer, Report, Topic};
 use drill::scenario::{self, Scenario};
 use drill::sim::{SIM_START, Time};
-use workflow::config::{BreakerConfig, CircuitConfig};
+use workflow::config::{AlarmConfig, AlarmSignal, BreakerConfig, CircuitConfig};
 
 use crate::args::{RunOptions, Seed};
 use crate::commands::balance;
@@ -97,11 +97,11 @@ fn configured(
     let name = choose_circuit(config.circuits.keys(), wanted)?.to_owned();
     let given = config.circuits[&name].clone();
     let circuit = CircuitConfig {
-        accept: scenario.circuit.accept.clone(),
+        accept: scenario.circuit.accept.iter().chain(&given.accept).cloned().collect(),
         consumer: scenario.circuit.consumer.clone(),
         example: scenario.circuit.example.clone(),
         logs: scenario.circuit.logs.clone(),
-        alarm: given.alarm,
+        alarm: alarm_of_drill(scenario, given.alarm)?,
         open: given.open,
         backoff: given.backoff,
         probe: given.probe,
@@ -128,6 +128,23 @@ fn configured(
     ];
     problems.extend(findings.refusing().map(Problem::from));
     Err(Refusal(problems))
+}
+
+/// The alarm of a drill. An alarm that exists in an account does not exist in a drill, unless the scenario brings one.
+fn alarm_of_drill(scenario: &Scenario, given: AlarmConfig) -> Result<AlarmConfig, Problem> {
+    let own = &scenario.circuit.alarm;
+    match (given.signal, own.signal) {
+        (AlarmSignal::Existing, AlarmSignal::Existing) => Ok(own.clone()),
+        (
+            AlarmSignal::Existing,
+            AlarmSignal::MappingEvents | AlarmSignal::FunctionErrors | AlarmSignal::FailedCount,
+        ) => Err(Problem::error(format!("the scenario {} has no alarm that exists already", scenario.name))
+            .allowed("the signals mapping-events, function-errors and failed-count")
+            .hint(
+                "drill the scenarios signal_existing_alarm and signal_composite_alarm, or try another signal",
+            )),
+        (AlarmSignal::MappingEvents | AlarmSignal::FunctionErrors | AlarmSignal::FailedCount, _) => Ok(given),
+    }
 }
 
 /// Prints the seed before anything can go wrong, and the command that repeats the run.

@@ -91,6 +91,18 @@ fn settings_that_do_not_suit_the_scenario_are_refused_before_it_starts() {
 }
 
 #[test]
+fn an_alarm_that_exists_elsewhere_is_no_alarm_of_a_drill() {
+    let arn = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders-failing";
+    let text = format!("[circuits.orders.alarm]\nsignal = \"existing\"\nexisting_alarm_arn = \"{arn}\"\n");
+    let sandbox = Sandbox::with("existing.toml", &text);
+    check_in(
+        &sandbox,
+        "config_existing_alarm_drill",
+        &["drill", "run", "outage", "--config", "existing.toml"],
+    );
+}
+
+#[test]
 fn the_printed_default_is_clean_and_is_the_default() {
     let sandbox = Sandbox::new();
     let printed = sandbox.run(&["config", "default"]);

@@ -55,7 +55,7 @@ fn every_configuration_of_the_checks_is_clean_and_synthesizes() {
         sandbox.run(&["synth", "--config", file]).json();
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 7);
 }
 
 #[test]

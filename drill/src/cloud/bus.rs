@@ -148,14 +148,41 @@ impl Cloud {
         });
     }
 
+    /// Tells of a change, then lets the composite alarms that watch this alarm look at it.
     fn alarm_changed(&self, change: &StateChange) {
         let (was, is) = (change.previous.value.name(), change.state.value.name());
-        self.note(Topic::Alarm, format!("{was} -> {is}"));
+        let alarm_count = self.alarms.borrow().len() + self.composite_alarms.borrow().len();
+        let whose = if alarm_count > 1 { format!("{}: ", change.alarm_name) } else { String::new() };
+        self.note(Topic::Alarm, format!("{whose}{was} -> {is}"));
         let event = change.to_event(&self.next_event_id());
         if change.state.value == StateValue::Alarm {
             *self.rules.last_alarm_event.borrow_mut() = Some(event.clone());
         }
         self.publish(event);
+        // A rule names only alarms that come before its own, so this ends.
+        for composite in self.composites_changed_by(change) {
+            self.alarm_changed(&composite);
+        }
+    }
+
+    fn composites_changed_by(&self, change: &StateChange) -> Vec<StateChange> {
+        let now_ms = self.now_ms();
+        let mut states: BTreeMap<String, StateValue> = BTreeMap::new();
+        let mut composites = self.composite_alarms.borrow_mut();
+        for alarm in self.alarms.borrow().iter() {
+            let addresses = [alarm.name(), alarm.arn()].map(str::to_owned);
+            states.extend(addresses.map(|address| (address, alarm.state().value)));
+        }
+        for alarm in composites.iter() {
+            let addresses = [alarm.name(), alarm.arn()].map(str::to_owned);
+            states.extend(addresses.map(|address| (address, alarm.state().value)));
+        }
+        let state_of = |alarm: &str| states.get(alarm).copied().unwrap_or(StateValue::InsufficientData);
+        let watching =
+            composites.iter_mut().filter(|alarm| alarm.watches(&change.alarm_name, &change.alarm_arn));
+        watching
+            .filter_map(|alarm| alarm.evaluate((&change.alarm_arn, &change.state), &state_of, now_ms))
+            .collect()
     }
 
     /// EventBridge delivers the alarm's last event again.
@@ -167,7 +194,7 @@ impl Cloud {
         }
     }
 
-    /// `SetAlarmState`: holds until the next evaluation.
+    /// `SetAlarmState`: holds until the next evaluation, which for a composite alarm is the change of one of its alarms.
     pub(super) fn set_alarm_state(&self, request: &AlarmStateRequest<'_>) {
         let value = match request.value {
             "ALARM" => StateValue::Alarm,
@@ -180,7 +207,12 @@ impl Cloud {
             let alarm = alarms.iter_mut().find(|alarm| alarm.name() == request.name);
             alarm.and_then(|alarm| alarm.set_state(value, request.reason, None, now))
         };
-        if let Some(change) = change {
+        let composite = || {
+            let mut alarms = self.composite_alarms.borrow_mut();
+            let alarm = alarms.iter_mut().find(|alarm| alarm.name() == request.name);
+            alarm.and_then(|alarm| alarm.set_state(value, request.reason, now))
+        };
+        if let Some(change) = change.or_else(composite) {
             self.alarm_changed(&change);
         }
     }

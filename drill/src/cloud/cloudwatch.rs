@@ -1,4 +1,4 @@
-//! Amazon CloudWatch: a metric store, and metric alarms on it.
+//! Amazon CloudWatch: a metric store, metric alarms on it, and composite alarms on those.
 //!
 //! ```
 //! use drill::cloud::cloudwatch::{Alarm, AlarmConfig, Metrics, SeriesKey, StateValue};
@@ -18,11 +18,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Not modelled: high-resolution metrics, units, percentiles, anomaly detection, composite alarms, and of
+//! Not modelled: high-resolution metrics, units, percentiles, anomaly detection, and of
 //! metric math everything but what [`Expression`] lists. The tags in the comments: (D) AWS documentation,
 //! (M) AWS API model, (U) unverified.
 
 mod alarm;
+mod composite;
 mod config;
 mod event;
 mod expression;
@@ -33,6 +34,7 @@ mod tests;
 mod verdict;
 
 pub use alarm::{Alarm, AlarmKnobs, AlarmState, EVALUATION_INTERVAL_MS, StateChange};
+pub use composite::CompositeAlarm;
 pub use config::{AlarmConfig, ComparisonOperator};
 pub use expression::{Expression, ExpressionError, MissingOperand};
 pub use metrics::{Aggregate, Metrics, SeriesId, SeriesKey, Statistic};

@@ -10,6 +10,7 @@ use workflow::contract::FunctionKind;
 
 use super::bus::AlarmStateRequest;
 use super::cloudformation::{Kind, Stack};
+use super::cloudwatch::AlarmState;
 use super::dynamodb::ItemError;
 use super::error::ServiceError;
 use super::world::{Cloud, CloudError, text};
@@ -415,28 +416,40 @@ impl ExecutionHost {
     }
 
     fn describe_alarms(&self, arguments: &Value) -> Result<Value, TaskFailure> {
-        let names = arguments.get("AlarmNames").and_then(Value::as_array);
-        let mut found = Vec::new();
-        for name in names.into_iter().flatten().filter_map(Value::as_str) {
-            let alarms = self.cloud.alarms.borrow();
-            for alarm in alarms.iter().filter(|alarm| alarm.name() == name) {
+        let texts = |name: &str| -> Option<Vec<&str>> {
+            Some(arguments.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect())
+        };
+        let names = texts("AlarmNames").unwrap_or_default();
+        // Composite alarms are left out unless they are asked for.
+        let types = texts("AlarmTypes").unwrap_or_else(|| vec!["MetricAlarm"]);
+        let shown =
+            |name: &str, state: &AlarmState| json!({ "AlarmName": name, "StateValue": state.value.name() });
+        let (mut metric, mut composite) = (Vec::new(), Vec::new());
+        if types.contains(&"MetricAlarm") {
+            for alarm in self.cloud.alarms.borrow().iter().filter(|alarm| names.contains(&alarm.name())) {
                 self.allow("CloudWatch", "cloudwatch:DescribeAlarms", alarm.arn())?;
-                found.push(json!({ "AlarmName": name, "StateValue": alarm.state().value.name() }));
+                metric.push(shown(alarm.name(), alarm.state()));
             }
         }
-        Ok(json!({ "MetricAlarms": found, "CompositeAlarms": [] }))
+        if types.contains(&"CompositeAlarm") {
+            // They are shown only to who may see every alarm.
+            self.allow("CloudWatch", "cloudwatch:DescribeAlarms", "*")?;
+            let alarms = self.cloud.composite_alarms.borrow();
+            let named = alarms.iter().filter(|alarm| names.contains(&alarm.name()));
+            composite.extend(named.map(|alarm| shown(alarm.name(), alarm.state())));
+        }
+        Ok(json!({ "MetricAlarms": metric, "CompositeAlarms": composite }))
     }
 
     fn set_alarm_state(&self, arguments: &Value) -> Result<Value, TaskFailure> {
         let name = text(arguments, "AlarmName").unwrap_or_default();
-        let arn = self
-            .cloud
-            .alarms
-            .borrow()
-            .iter()
-            .find(|alarm| alarm.name() == name)
-            .map(|alarm| alarm.arn().to_owned());
-        let Some(arn) = arn else {
+        let alarms = self.cloud.alarms.borrow();
+        let metric = alarms.iter().map(|alarm| (alarm.name(), alarm.arn()));
+        let composites = self.cloud.composite_alarms.borrow();
+        let composite = composites.iter().map(|alarm| (alarm.name(), alarm.arn()));
+        let found = metric.chain(composite).find(|(found, _)| *found == name).map(|(_, arn)| arn.to_owned());
+        drop((alarms, composites));
+        let Some(arn) = found else {
             return Err(TaskFailure::new(
                 "CloudWatch.ResourceNotFoundException",
                 format!("there is no alarm {name}"),

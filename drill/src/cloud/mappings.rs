@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use serde_json::{Value, json};
 
-use super::cloudformation::{Resource, Stack};
+use super::cloudformation::Resource;
 use super::cloudwatch::{Metrics, SeriesId, SeriesKey};
 use super::error::ServiceError;
 use super::functions::{ConsumerOutcome, ConsumerPayload};
@@ -72,7 +72,6 @@ impl Mapping {
     /// A property that is not modelled, or an event source that is no queue of the stack.
     pub fn create(
         resource: &Resource,
-        _stack: &Stack,
         knobs: &Knobs,
         queues: &Queues,
         metrics: &mut Metrics,

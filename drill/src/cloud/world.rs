@@ -1,7 +1,7 @@
 //! The cloud as a whole: the resources of a loaded stack, and the handle through which they reach each other.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use workflow::circuit::item;
 
 use super::bus::Rules;
 use super::cloudformation::{Kind, LoadError, Resource, Stack};
-use super::cloudwatch::{Alarm, AlarmConfig, Metrics};
+use super::cloudwatch::{Alarm, AlarmConfig, CompositeAlarm, Metrics};
 use super::dynamodb::Table;
 use super::functions::Function;
 use super::iam::Roles;
@@ -55,6 +55,7 @@ pub struct World {
     pub(super) queues: RefCell<Queues>,
     pub(super) metrics: RefCell<Metrics>,
     pub(super) alarms: RefCell<Vec<Alarm>>,
+    pub(super) composite_alarms: RefCell<Vec<CompositeAlarm>>,
     pub(super) tables: RefCell<BTreeMap<String, Table>>,
     pub(super) functions: RefCell<BTreeMap<String, Function>>,
     pub(super) mappings: RefCell<BTreeMap<String, Mapping>>,
@@ -110,7 +111,7 @@ impl Cloud {
         let queues = Queues::create(stack, sim)?;
         let mut mappings = BTreeMap::new();
         for resource in stack.of_kind(Kind::EventSourceMapping) {
-            let mapping = Mapping::create(resource, stack, &knobs, &queues, &mut metrics)?;
+            let mapping = Mapping::create(resource, &knobs, &queues, &mut metrics)?;
             mappings.insert(resource.physical_id.clone(), mapping);
         }
         let initial = mappings
@@ -132,6 +133,7 @@ impl Cloud {
             queues: RefCell::new(queues),
             metrics: RefCell::new(metrics),
             alarms: RefCell::new(create_alarms(stack, sim, &knobs)?),
+            composite_alarms: RefCell::new(create_composite_alarms(stack, sim)?),
             tables: RefCell::new(create_tables(stack)?),
             functions: RefCell::new(functions),
             mappings: RefCell::new(mappings),
@@ -160,6 +162,27 @@ fn create_alarms(stack: &Stack, sim: &Sim, knobs: &Knobs) -> Result<Vec<Alarm>, 
             Ok(alarm)
         })
         .collect()
+}
+
+/// The composite alarms, each of whose rules names alarms that come before it: so none leads back to itself. AWS takes
+/// rules that do; the model refuses them.
+fn create_composite_alarms(stack: &Stack, sim: &Sim) -> Result<Vec<CompositeAlarm>, CloudError> {
+    let addresses = |resource: &Resource| [Some(resource.name.clone()), resource.arn.clone()];
+    let mut known: BTreeSet<String> = stack.of_kind(Kind::Alarm).flat_map(addresses).flatten().collect();
+    let mut alarms = Vec::new();
+    for resource in stack.of_kind(Kind::CompositeAlarm) {
+        let arn = resource.arn.as_deref().unwrap_or_default();
+        let now_ms = sim.now().as_ms();
+        let alarm = CompositeAlarm::from_properties(&resource.name, arn, &resource.properties, now_ms)
+            .map_err(|problem| CloudError::resource(resource, problem))?;
+        if let Some(unknown) = alarm.children().into_iter().find(|child| !known.contains(*child)) {
+            let problem = format!("its rule names {unknown:?}, which is no alarm that comes before it");
+            return Err(CloudError::resource(resource, problem));
+        }
+        known.extend(addresses(resource).into_iter().flatten());
+        alarms.push(alarm);
+    }
+    Ok(alarms)
 }
 
 fn create_tables(stack: &Stack) -> Result<BTreeMap<String, Table>, CloudError> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use workflow::backoff::{Backoff, Jitter};
-use workflow::config::{CircuitConfig, ExhaustedThen};
+use workflow::config::{AlarmSignal, CircuitConfig, ExhaustedThen};
 
 use super::{Action, Dependency, Ending, MessageKind, Scenario, Traffic};
 use crate::cloud::Knobs;
@@ -28,6 +29,10 @@ pub fn all() -> Vec<Scenario> {
         operator_disabled_before(),
         week_outage(),
         last_receives(),
+        signal_function_errors(),
+        signal_failed_count(),
+        signal_existing_alarm(),
+        signal_composite_alarm(),
     ]
 }
 
@@ -47,6 +52,7 @@ fn outage_until(name: &'static str, summary: &'static str, until: Duration) -> S
         name,
         summary,
         circuit: CircuitConfig::default(),
+        own_alarms: Vec::new(),
         traffic: vec![steady(Duration::ZERO, traffic_end, RATE_PER_S)],
         dependency: vec![(minutes(5), Dependency::Failing), (until, Dependency::Healthy)],
         actions: Vec::new(),
@@ -218,4 +224,100 @@ fn operator_disabled_before() -> Scenario {
     scenario.length = minutes(35);
     scenario.ending = Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
     scenario
+}
+
+fn signal_function_errors() -> Scenario {
+    let mut scenario = outage_until(
+        "signal_function_errors",
+        "the alarm looks at the function's errors, which the breaker's own probes feed",
+        minutes(35),
+    );
+    scenario.circuit.alarm.signal = AlarmSignal::FunctionErrors;
+    // Six probes a minute are more than the minimum volume: they alone keep the alarm firing.
+    scenario.circuit.backoff = Backoff { base_s: 10, rate: 1.0, cap_s: 10, jitter: Jitter::None };
+    scenario
+}
+
+fn signal_failed_count() -> Scenario {
+    let mut scenario = outage_until(
+        "signal_failed_count",
+        "the alarm is a plain threshold on the number of failed events",
+        minutes(35),
+    );
+    scenario.circuit.alarm.signal = AlarmSignal::FailedCount;
+    scenario.circuit.alarm.failed_events_count = 100;
+    scenario
+}
+
+fn signal_existing_alarm() -> Scenario {
+    let mut scenario = outage_until(
+        "signal_existing_alarm",
+        "a metric alarm that the user had before trips the circuit",
+        minutes(35),
+    );
+    watch_own_alarm(&mut scenario, "orders-failing", false);
+    scenario.own_alarms = vec![("UsersAlarm", failing_function("orders-failing"))];
+    scenario
+}
+
+fn signal_composite_alarm() -> Scenario {
+    let mut scenario = outage_until(
+        "signal_composite_alarm",
+        "a composite alarm that the user had before trips the circuit, but not during maintenance",
+        minutes(35),
+    );
+    watch_own_alarm(&mut scenario, "orders-down", true);
+    let maintenance = json!({
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": "orders-maintenance",
+            "Namespace": "Orders",
+            "MetricName": "Maintenance",
+            "Statistic": "Maximum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        },
+    });
+    let down = json!({
+        "Type": "AWS::CloudWatch::CompositeAlarm",
+        "Properties": {
+            "AlarmName": "orders-down",
+            "AlarmRule": "ALARM(\"orders-failing\") AND NOT ALARM(\"orders-maintenance\")",
+        },
+    });
+    scenario.own_alarms = vec![
+        ("UsersAlarm", failing_function("orders-failing")),
+        ("UsersMaintenanceAlarm", maintenance),
+        ("UsersCompositeAlarm", down),
+    ];
+    scenario
+}
+
+fn watch_own_alarm(scenario: &mut Scenario, name: &str, is_composite: bool) {
+    let alarm = &mut scenario.circuit.alarm;
+    alarm.signal = AlarmSignal::Existing;
+    alarm.existing_alarm_arn = Some(format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}"));
+    alarm.existing_alarm_is_composite = is_composite;
+}
+
+/// An alarm as people have them: so many errors of the function in 2 of 3 minutes, and no word about missing data, so that
+/// it has insufficient data while the circuit is open.
+fn failing_function(name: &str) -> Value {
+    json!({
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": name,
+            "Namespace": "AWS/Lambda",
+            "MetricName": "Errors",
+            "Dimensions": [{ "Name": "FunctionName", "Value": { "Ref": "ExampleConsumerFunction" } }],
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 3,
+            "DatapointsToAlarm": 2,
+            "Threshold": 10,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        },
+    })
 }

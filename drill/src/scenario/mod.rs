@@ -4,6 +4,7 @@ mod catalogue;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use workflow::config::CircuitConfig;
 
 use crate::cloud::Knobs;
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub summary: &'static str,
     /// The circuit's configuration.
     pub circuit: CircuitConfig,
+    /// Alarms that the user had before, as resources of a template by logical id; they may refer to the stack's resources.
+    pub own_alarms: Vec<(&'static str, Value)>,
     /// What the producer sends.
     pub traffic: Vec<Traffic>,
     /// How the dependency behaves from which time on; healthy before the first entry.

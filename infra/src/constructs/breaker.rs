@@ -1,4 +1,4 @@
-//! The circuit breaker of one consumer: the state machine, the alarm that trips it, and the rules between them.
+//! The circuit breaker of one consumer: the state machine, and the rules by which an alarm trips it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use workflow::definition::placeholder;
 use workflow::events::{REQUEST_SOURCE, TRIP_REQUESTED};
 
 use super::Guarded;
+use super::alarms::{TripAlarm, trip_alarm};
 use super::function::role;
 use super::shared::Shared;
 use crate::definition::{Definition, Integration};
 use crate::error::SynthError;
 use crate::policy::{Condition, PolicyDocument, Principal, Statement};
-use crate::resources::cloudwatch::{Alarm, Dimension, Metric, MetricDataQuery, MetricStat};
 use crate::resources::events::{DeadLetterConfig, InputTransformer, RetryPolicy, Rule, Target};
 use crate::resources::iam::Policy;
 use crate::resources::sqs::{MAX_RETENTION_S, Queue, QueuePolicy};
@@ -54,63 +54,12 @@ impl CircuitBreaker<'_> {
     /// [`SynthError::PolicyTooLong`], which a single circuit's policy never is.
     pub fn add_to(&self, template: &mut Template) -> Result<(), SynthError> {
         let scope = Scope::root().child(self.name);
-        let alarm = template.resource(&scope.child("FailureAlarm"), self.alarm());
+        let alarm = trip_alarm(template, &scope, self.name, self.circuit, self.guarded);
         let (machine, ready) = self.state_machine(template, &scope, &alarm)?;
         self.rules(template, &scope, &alarm, &machine, ready)?;
         template.output(&scope.child("StateMachineArn"), "ARN of the state machine", &machine.reference());
-        template.output(&scope.child("FailureAlarmName"), "Name of the alarm", &alarm.reference());
+        template.output(&scope.child("FailureAlarmName"), "Name of the alarm", &alarm.name);
         Ok(())
-    }
-
-    /// The share of failed events of the mapping. The mapping's own metrics count what the consumer reports as
-    /// `batchItemFailures` too, and leave the breaker's direct invocations out.
-    fn alarm(&self) -> Alarm {
-        let settings = &self.circuit.alarm;
-        let metric = |id, metric_name| MetricDataQuery {
-            id,
-            label: None,
-            expression: None,
-            metric_stat: Some(MetricStat {
-                metric: Metric {
-                    namespace: "AWS/Lambda",
-                    metric_name,
-                    dimensions: vec![Dimension {
-                        name: "EventSourceMappingUUID",
-                        value: self.guarded.mapping_uuid.clone(),
-                    }],
-                },
-                period: settings.period_s,
-                stat: "Sum",
-            }),
-            return_data: false,
-        };
-        let share = MetricDataQuery {
-            id: "share",
-            label: Some("Failed events, percent"),
-            expression: Some(format!(
-                "IF(invoked >= {}, 100 * failed / invoked, 0)",
-                settings.min_events_count
-            )),
-            metric_stat: None,
-            return_data: true,
-        };
-        Alarm {
-            alarm_description: format!(
-                "Trips circuit {}: at least {} % of the mapping's events failed, of {} or more in a period",
-                self.name, settings.failure_percent, settings.min_events_count
-            ),
-            metrics: vec![
-                metric("invoked", "InvokedEventCount"),
-                metric("failed", "FailedInvokeEventCount"),
-                share,
-            ],
-            comparison_operator: "GreaterThanOrEqualToThreshold",
-            threshold: settings.failure_percent,
-            evaluation_periods: settings.evaluation_periods_count,
-            datapoints_to_alarm: settings.datapoints_to_alarm_count,
-            // While the circuit is open there is no data; that must not keep the alarm in ALARM.
-            treat_missing_data: "notBreaching",
-        }
     }
 
     /// The state machine, and what must exist before it can be started.
@@ -118,7 +67,7 @@ impl CircuitBreaker<'_> {
         &self,
         template: &mut Template,
         scope: &Scope,
-        alarm: &Handle,
+        alarm: &TripAlarm,
     ) -> Result<(Handle, Vec<Handle>), SynthError> {
         let calls = &self.definition.integrations;
         let role_scope = scope.child("StateMachineRole");
@@ -149,7 +98,7 @@ impl CircuitBreaker<'_> {
         Ok((machine, ready))
     }
 
-    fn substitutions(&self, alarm: &Handle) -> BTreeMap<String, Text> {
+    fn substitutions(&self, alarm: &TripAlarm) -> BTreeMap<String, Text> {
         let supplied = |name: &String| {
             let value = match name.as_str() {
                 placeholder::CIRCUIT_TABLE => self.shared.table.reference(),
@@ -160,7 +109,7 @@ impl CircuitBreaker<'_> {
                 placeholder::QUEUE_URL => self.guarded.queue_url.clone(),
                 placeholder::QUEUE_ARN => self.guarded.queue_arn.clone(),
                 placeholder::MAPPING_UUID => self.guarded.mapping_uuid.clone(),
-                placeholder::ALARM_NAME => alarm.reference(),
+                placeholder::ALARM_NAME => alarm.name.clone(),
                 placeholder::HEALTH_CHECK_FUNCTION => {
                     Text::from(self.circuit.probe.health_check_function_arn.as_deref()?)
                 }
@@ -173,7 +122,7 @@ impl CircuitBreaker<'_> {
     }
 
     /// What the states call, on what they call it.
-    fn permissions(&self, calls: &BTreeSet<Integration>, alarm: &Handle) -> PolicyDocument {
+    fn permissions(&self, calls: &BTreeSet<Integration>, alarm: &TripAlarm) -> PolicyDocument {
         let bus = format!(
             "arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:event-bus/{EVENT_BUS}"
         );
@@ -187,9 +136,12 @@ impl CircuitBreaker<'_> {
                 Some(one("WriteCircuit", "dynamodb:UpdateItem", self.shared.table.arn()))
             }
             Integration::PutEvents => Some(one("Announce", "events:PutEvents", Text::sub(bus.clone()))),
-            // Both support the alarm's ARN; a narrow scope of DescribeAlarms only hides composite alarms.
-            Integration::DescribeAlarms => Some(one("ReadAlarm", "cloudwatch:DescribeAlarms", alarm.arn())),
-            Integration::SetAlarmState => Some(one("ResetAlarm", "cloudwatch:SetAlarmState", alarm.arn())),
+            Integration::DescribeAlarms => {
+                Some(one("ReadAlarm", "cloudwatch:DescribeAlarms", alarm.described_at.clone()))
+            }
+            Integration::SetAlarmState => {
+                Some(one("ResetAlarm", "cloudwatch:SetAlarmState", alarm.arn.clone()))
+            }
             Integration::DescribeExecution | Integration::StartExecution => None,
         };
         PolicyDocument::new(calls.iter().filter_map(statement).collect())
@@ -212,7 +164,7 @@ impl CircuitBreaker<'_> {
         &self,
         template: &mut Template,
         scope: &Scope,
-        alarm: &Handle,
+        alarm: &TripAlarm,
         machine: &Handle,
         ready: Vec<Handle>,
     ) -> Result<(), SynthError> {
@@ -256,7 +208,7 @@ impl CircuitBreaker<'_> {
                 json!({
                     "source": ["aws.cloudwatch"],
                     "detail-type": ["CloudWatch Alarm State Change"],
-                    "resources": [alarm.arn()],
+                    "resources": [alarm.arn],
                     "detail": { "state": { "value": ["ALARM"] } },
                 }),
                 self.trip_request(Trigger::Alarm, "$.detail.state.reason"),

@@ -12,6 +12,7 @@ use super::function::{FunctionSettings, function};
 use crate::assets::Assets;
 use crate::error::SynthError;
 use crate::policy::{PolicyDocument, Principal, Statement};
+use crate::resources::cloudwatch::Dimension;
 use crate::resources::kms::Key;
 use crate::resources::lambda::{EventSourceMapping, MetricsConfig};
 use crate::resources::sqs::{MAX_RETENTION_S, Queue, RedrivePolicy};
@@ -59,6 +60,7 @@ pub fn example(
     );
     Ok(Guarded {
         function_arn: consumer.arn(),
+        function_dimensions: vec![Dimension { name: "FunctionName", value: consumer.reference() }],
         queue_url: queues.work.reference(),
         queue_arn: queues.work.arn(),
         mapping_uuid: mapping.reference(),

@@ -3,6 +3,7 @@
 //! Segments of their paths are chosen so that none of those below a circuit is the end of another: two circuits can
 //! only get the same logical id when their own names do in PascalCase, and that is refused.
 
+pub mod alarms;
 pub mod breaker;
 pub mod example;
 pub mod function;
@@ -10,6 +11,7 @@ pub mod shared;
 
 use workflow::config::ConsumerConfig;
 
+use crate::resources::cloudwatch::Dimension;
 use crate::text::Text;
 
 /// What a circuit guards: a function, its queue and the mapping between them.
@@ -17,6 +19,8 @@ use crate::text::Text;
 pub struct Guarded {
     /// ARN of the consumer.
     pub function_arn: Text,
+    /// The dimensions that its own metrics have.
+    pub function_dimensions: Vec<Dimension>,
     /// URL of its queue.
     pub queue_url: Text,
     /// ARN of its queue.
@@ -37,6 +41,7 @@ impl Guarded {
         let mapping_arn = format!("{}:event-source-mapping:{}", place.join(":"), consumer.mapping_uuid);
         Guarded {
             function_arn: consumer.function_arn.as_str().into(),
+            function_dimensions: function_dimensions(&consumer.function_arn),
             queue_url: consumer.queue_url.as_str().into(),
             queue_arn: consumer.queue_arn.as_str().into(),
             mapping_uuid: consumer.mapping_uuid.as_str().into(),
@@ -44,4 +49,16 @@ impl Guarded {
             kms_key_arn: consumer.kms_key_arn.as_deref().map(Text::from),
         }
     }
+}
+
+/// The dimensions of a function's metrics. Those of one version or alias have a second dimension, which names it: what the
+/// function does elsewhere says nothing about this consumer.
+fn function_dimensions(arn: &str) -> Vec<Dimension> {
+    let mut parts = arn.splitn(8, ':').skip(6);
+    let name = parts.next().unwrap_or_default();
+    let mut dimensions = vec![Dimension { name: "FunctionName", value: name.into() }];
+    if let Some(qualifier) = parts.next() {
+        dimensions.push(Dimension { name: "Resource", value: format!("{name}:{qualifier}").into() });
+    }
+    dimensions
 }

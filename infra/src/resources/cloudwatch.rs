@@ -5,14 +5,15 @@ use serde::Serialize;
 use crate::template::Properties;
 use crate::text::Text;
 
-/// `AWS::CloudWatch::Alarm` on metric math. `Ref` yields the name.
+/// `AWS::CloudWatch::Alarm`, on metric math or on a plain metric. `Ref` yields the name.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Alarm {
     /// What it means.
     pub alarm_description: String,
-    /// The metrics and the expression over them; exactly one returns data.
-    pub metrics: Vec<MetricDataQuery>,
+    /// What it looks at.
+    #[serde(flatten)]
+    pub source: Source,
     /// How a value is compared.
     pub comparison_operator: &'static str,
     /// With what.
@@ -29,6 +30,29 @@ impl Properties for Alarm {
     const TYPE: &'static str = "AWS::CloudWatch::Alarm";
 }
 
+/// What an alarm looks at.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// Metric math.
+    Math {
+        /// The metrics and the expression over them; exactly one returns data.
+        #[serde(rename = "Metrics")]
+        metrics: Vec<MetricDataQuery>,
+    },
+    /// One metric.
+    #[serde(rename_all = "PascalCase")]
+    Plain {
+        /// The metric.
+        #[serde(flatten)]
+        metric: Metric,
+        /// Seconds.
+        period: u32,
+        /// `Sum`.
+        statistic: &'static str,
+    },
+}
+
 /// One metric, or an expression over others.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -37,7 +61,7 @@ pub struct MetricDataQuery {
     pub id: &'static str,
     /// Name in graphs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<&'static str>,
+    pub label: Option<String>,
     /// Metric math.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use workflow::config::{BreakerConfig, CircuitConfig, ConsumerConfig};
+use workflow::config::{AlarmSignal, BreakerConfig, CircuitConfig, ConsumerConfig};
 
 /// A circuit on a consumer that exists already.
 pub fn existing(queue: &str, mapping_uuid: &str) -> CircuitConfig {
@@ -61,6 +61,21 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
     if let Some(consumer) = &mut fifo_existing.consumer {
         consumer.kms_key_arn = None;
     }
+    let signal = |signal| {
+        let mut circuit = example();
+        circuit.alarm.signal = signal;
+        circuit
+    };
+    let existing_alarm = |is_composite| {
+        let mut circuit = orders.clone();
+        circuit.alarm.signal = AlarmSignal::Existing;
+        circuit.alarm.existing_alarm_arn =
+            Some("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:orders: failing".to_owned());
+        circuit.alarm.existing_alarm_is_composite = is_composite;
+        circuit
+    };
+    let mut errors_of_alias = orders.clone();
+    errors_of_alias.alarm.signal = AlarmSignal::FunctionErrors;
     let mixed = BTreeMap::from([
         ("example".to_owned(), ledger.clone()),
         ("order-mails".to_owned(), existing("order-mails", "14e0db71-5d35-4eb5-b481-8945cf9d1c2e")),
@@ -71,7 +86,12 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
         ("partial-batch", BreakerConfig::single("example", partial)),
         ("fifo", BreakerConfig::single("example", fifo)),
         ("encrypted", BreakerConfig::single("example", encrypted)),
-        ("existing", BreakerConfig::single("orders", orders)),
+        ("existing", BreakerConfig::single("orders", orders.clone())),
+        ("function-errors", BreakerConfig::single("example", signal(AlarmSignal::FunctionErrors))),
+        ("function-errors-alias", BreakerConfig::single("orders", errors_of_alias)),
+        ("failed-count", BreakerConfig::single("example", signal(AlarmSignal::FailedCount))),
+        ("existing-alarm", BreakerConfig::single("orders", existing_alarm(false))),
+        ("composite-alarm", BreakerConfig::single("orders", existing_alarm(true))),
         ("health-check", BreakerConfig::single("orders", health)),
         ("existing-fifo", BreakerConfig::single("orders", fifo_existing)),
         ("mixed", BreakerConfig { circuits: mixed }),

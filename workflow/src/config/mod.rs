@@ -259,6 +259,12 @@ impl Default for AlarmConfig {
 }
 
 impl AlarmConfig {
+    /// Name of the alarm that exists already: what follows `alarm:` in its ARN. Empty without one.
+    pub fn existing_alarm_name(&self) -> &str {
+        let arn = self.existing_alarm_arn.as_deref().unwrap_or_default();
+        arn.splitn(7, ':').nth(6).unwrap_or_default()
+    }
+
     /// Length of the alarm's window: after so many seconds without failures its old datapoints count no more.
     pub fn window_s(&self) -> u32 {
         self.period_s.saturating_mul(self.evaluation_periods_count)

@@ -185,6 +185,17 @@ fn a_signal_has_to_see_the_failures_and_needs_its_own_settings() {
         &example("signal = \"existing\", existing_alarm_arn = \"orders-failing\""),
         &[r#"Error[invalid-identifier] circuits.orders.alarm.existing_alarm_arn = "orders-failing""#],
     );
+    check(
+        &example(
+            "signal = \"existing\", existing_alarm_arn = \"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a$b\"",
+        ),
+        &["Error[existing-alarm] circuits.orders.alarm.existing_alarm_arn = \
+           \"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a$b\""],
+    );
+    check(
+        &example("existing_alarm_is_composite = true"),
+        &["Error[existing-alarm] circuits.orders.alarm.existing_alarm_is_composite = true"],
+    );
     // Only the mapping's own metrics have to be switched on.
     let off = consumer("queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:orders\"")
         .replace("event_metrics = true", "");

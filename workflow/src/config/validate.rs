@@ -297,7 +297,8 @@ impl Check {
         }
     }
 
-    fn arn(&mut self, setting: &str, value: &str, service: &str, resource: &str) {
+    /// Whether `value` is an ARN of this kind; if not, that is a finding.
+    fn arn(&mut self, setting: &str, value: &str, service: &str, resource: &str) -> bool {
         let parts: Vec<&str> = value.splitn(6, ':').collect();
         let fits =
             matches!(parts[..], ["arn", _, of, _, _, what] if of == service && what.starts_with(resource));
@@ -312,6 +313,7 @@ impl Check {
                 "copy the ARN from the console or the AWS CLI",
             );
         }
+        fits
     }
 
     fn consumer(&mut self, consumer: &ConsumerConfig) {
@@ -417,7 +419,19 @@ impl Check {
         let alarm = &circuit.alarm;
         match (alarm.signal, &alarm.existing_alarm_arn) {
             (AlarmSignal::Existing, Some(arn)) => {
-                self.arn("alarm.existing_alarm_arn", arn, "cloudwatch", "alarm:");
+                let fits = self.arn("alarm.existing_alarm_arn", arn, "cloudwatch", "alarm:");
+                let name = alarm.existing_alarm_name();
+                let cannot_stand = |c: char| ['"', '\\', '$'].contains(&c) || c.is_control();
+                if fits && (name.is_empty() || name.contains(cannot_stand)) {
+                    self.error(
+                        code::EXISTING_ALARM,
+                        "alarm.existing_alarm_arn",
+                        format!("{arn:?}"),
+                        "the alarm's name must not be empty, nor hold a quote, backslash, dollar or control character: \
+                         it is filled into a definition in JSON",
+                        "name an alarm without them",
+                    );
+                }
             }
             (AlarmSignal::Existing, None) => self.error(
                 code::EXISTING_ALARM,
@@ -436,6 +450,18 @@ impl Check {
                 );
             }
             (AlarmSignal::MappingEvents | AlarmSignal::FunctionErrors | AlarmSignal::FailedCount, None) => {}
+        }
+        if alarm.existing_alarm_is_composite && alarm.signal != AlarmSignal::Existing {
+            self.error(
+                code::EXISTING_ALARM,
+                "alarm.existing_alarm_is_composite",
+                true,
+                format!(
+                    "the signal {} has an alarm of its own, which is a metric alarm",
+                    alarm.signal.name()
+                ),
+                "set signal = \"existing\" and the alarm's ARN, or remove the setting",
+            );
         }
         if let Some(consumer) = &circuit.consumer
             && alarm.signal.needs_event_metrics()

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::probe::PROBE_FAILED_AT;
 use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
@@ -71,8 +72,10 @@ fn check_input(context: &Context<'_>) -> State {
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
     ];
+    let sees_probes = context.circuit.alarm.signal.sees_probes();
     let rule = unset
         .into_iter()
+        .chain(sees_probes.then(|| (PROBE_FAILED_AT, json!(0))))
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         // What an execution that hands over gives on beside the circuit's item.

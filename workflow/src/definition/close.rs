@@ -145,22 +145,20 @@ fn finish(context: &Context<'_>) -> Vec<State> {
         .retry(brief())
         .catch(Catcher::on(&["States.ALL"], "AnnounceClosed"))
         .next("AnnounceClosed");
-    let announce = context
-        .announce(
-            "AnnounceClosed",
-            Announcement::Closed,
-            &[
-                ("close_reason", jsonata("$closeReason")),
-                ("opened_at_ms", jsonata("$openedAtMs")),
-                ("failed_probe_count", jsonata("$failedProbes")),
-                ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
-                ("copies_count", jsonata("$copies")),
-                ("spread", jsonata("$spread")),
-            ],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "Closed"))
-        .next("Closed");
+    let announce = context.announce(
+        "AnnounceClosed",
+        Announcement::Closed,
+        &[
+            ("close_reason", jsonata("$closeReason")),
+            ("opened_at_ms", jsonata("$openedAtMs")),
+            ("failed_probe_count", jsonata("$failedProbes")),
+            ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
+            ("copies_count", jsonata("$copies")),
+            ("spread", jsonata("$spread")),
+        ],
+        &[],
+        "Closed",
+    );
     let closed = succeed(
         "Closed",
         json!({ "outcome": "closed", "circuit": context.name, "close_reason": jsonata("$closeReason") }),

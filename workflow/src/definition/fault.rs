@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{BRISK_FAULTS, Context, NOWHERE};
-use crate::asl::{Catcher, Choice, Rule, State, Wait, fail, jsonata};
+use crate::asl::{Choice, Rule, State, Wait, fail, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::FaultThen;
 use crate::errors;
@@ -14,21 +14,18 @@ const RESUME_POINTS: [&str; 5] =
     ["InspectMappings", "DisableMappings", "ChooseWait", "RestoreMappings", "MarkClosed"];
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
-    let announce = context
-        .announce(
-            "AnnounceFault",
-            Announcement::Faulted,
-            &[
-                ("state", jsonata("$fault.state")),
-                ("error", jsonata("$fault.error")),
-                ("fault_count", jsonata("$faults + 1")),
-                ("then", json!(context.circuit.fault.then)),
-            ],
-        )
-        .assign("faults", jsonata("$faults + 1"))
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "JudgeFault").assign("faults", jsonata("$faults + 1")))
-        .next("JudgeFault");
+    let announce = context.announce(
+        "AnnounceFault",
+        Announcement::Faulted,
+        &[
+            ("state", jsonata("$fault.state")),
+            ("error", jsonata("$fault.error")),
+            ("fault_count", jsonata("$faults + 1")),
+            ("then", json!(context.circuit.fault.then)),
+        ],
+        &[("faults", jsonata("$faults + 1"))],
+        "JudgeFault",
+    );
     let judge = Choice::new("JudgeFault", Rule::when(format!("$resumeAt = '{NOWHERE}'"), "Faulted"))
         .comment("Without a claim there is nothing to keep safe; with one the circuit is never given up")
         .otherwise("PauseAfterFault");

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::steps::{now_ms, patient};
+use super::steps::patient;
 use super::{Context, placeholder, placeholder_value};
-use crate::asl::{Catcher, Choice, Rule, State, Wait, jsonata};
+use crate::asl::{Choice, Rule, State, Wait, jsonata};
 use crate::circuit::{CloseReason, item};
 use crate::events::Announcement;
 
@@ -102,20 +102,18 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
                 .assign("resumeAt", json!("DisableMappings")))
             .otherwise("AwaitSettled");
 
-    let announce_opened = context
-        .announce(
-            "AnnounceOpened",
-            Announcement::Opened,
-            &[
-                ("trigger", jsonata("$trip.trigger")),
-                ("reason", jsonata("$trip.reason")),
-                ("opened_at_ms", jsonata("$openedAtMs")),
-                ("mappings", jsonata("[$recorded.uuid]")),
-            ],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "ChooseWait"))
-        .next("ChooseWait");
+    let announce_opened = context.announce(
+        "AnnounceOpened",
+        Announcement::Opened,
+        &[
+            ("trigger", jsonata("$trip.trigger")),
+            ("reason", jsonata("$trip.reason")),
+            ("opened_at_ms", jsonata("$openedAtMs")),
+            ("mappings", jsonata("[$recorded.uuid]")),
+        ],
+        &[],
+        "ChooseWait",
+    );
 
     vec![
         inspect,
@@ -132,9 +130,11 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
 
 /// Somebody enabled the mapping while the circuit was open: yield, and say so.
 fn overruled(context: &Context<'_>) -> State {
-    context
-        .announce("AnnounceOverruled", Announcement::Overruled, &[("opened_at_ms", jsonata("$openedAtMs"))])
-        .output(json!({ "noticed_at_ms": now_ms() }))
-        .catch(Catcher::on(&["States.ALL"], "MarkClosed"))
-        .next("MarkClosed")
+    context.announce(
+        "AnnounceOverruled",
+        Announcement::Overruled,
+        &[("opened_at_ms", jsonata("$openedAtMs"))],
+        &[],
+        "MarkClosed",
+    )
 }

@@ -106,6 +106,10 @@ fn judge(context: &Context<'_>) -> State {
     } else {
         "false".to_owned()
     };
+    let mut unhealthy = Rule::when("$states.input.verdict = 'unhealthy'", "AnnounceProbeFailed");
+    if circuit.alarm.signal.sees_probes() {
+        unhealthy = unhealthy.assign(PROBE_FAILED_AT, jsonata("$millis()"));
+    }
     Choice::new(
         "JudgeProbe",
         Rule::when("$states.input.verdict = 'overruled'", "AnnounceOverruled")
@@ -129,7 +133,7 @@ fn judge(context: &Context<'_>) -> State {
         .assign("lastReceives", jsonata("$lastReceives + 1"))
         .assign("noneVisibleSinceMs", json!(0)))
     .or(Rule::when(last_receive, "ChooseWait").assign("copies", jsonata("$copies + 1")))
-    .or(Rule::when("$states.input.verdict = 'unhealthy'", "AnnounceProbeFailed")
+    .or(unhealthy
         .assign("failedProbes", jsonata("$failedProbes + 1"))
         .assign("lastError", jsonata("$states.input.error"))
         .assign("noneVisibleSinceMs", json!(0))
@@ -150,15 +154,13 @@ fn judge(context: &Context<'_>) -> State {
 }
 
 fn announce_failed(context: &Context<'_>) -> State {
-    context
-        .announce(
-            "AnnounceProbeFailed",
-            Announcement::ProbeFailed,
-            &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "JudgeExhausted"))
-        .next("JudgeExhausted")
+    context.announce(
+        "AnnounceProbeFailed",
+        Announcement::ProbeFailed,
+        &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
+        &[],
+        "JudgeExhausted",
+    )
 }
 
 fn judge_exhausted(context: &Context<'_>) -> State {
@@ -184,21 +186,18 @@ fn announce_exhausted(context: &Context<'_>) -> State {
         ExhaustedThen::Close => CloseReason::Exhausted,
         ExhaustedThen::KeepProbing | ExhaustedThen::Fail => CloseReason::Recovered,
     };
-    context
-        .announce(
-            "AnnounceExhausted",
-            Announcement::Exhausted,
-            &[
-                ("failed_probe_count", jsonata("$failedProbes")),
-                ("opened_at_ms", jsonata("$openedAtMs")),
-                ("error", jsonata("$lastError")),
-                ("then", json!(context.circuit.exhausted.then)),
-            ],
-        )
-        .assign("closeReason", json!(close_reason.name()))
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], next).assign("closeReason", json!(close_reason.name())))
-        .next(next)
+    context.announce(
+        "AnnounceExhausted",
+        Announcement::Exhausted,
+        &[
+            ("failed_probe_count", jsonata("$failedProbes")),
+            ("opened_at_ms", jsonata("$openedAtMs")),
+            ("error", jsonata("$lastError")),
+            ("then", json!(context.circuit.exhausted.then)),
+        ],
+        &[("closeReason", json!(close_reason.name()))],
+        next,
+    )
 }
 
 /// Asks the configured health check when the queue has no message to probe with.
@@ -239,15 +238,13 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .assign("limited", json!(true))
         .output(json!({}))
         .next("AnnounceHalfOpened");
-    let announce = context
-        .announce(
-            "AnnounceHalfOpened",
-            Announcement::HalfOpened,
-            &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
-        )
-        .output(json!({}))
-        .catch(Catcher::on(&["States.ALL"], "WatchLimited"))
-        .next("WatchLimited");
+    let announce = context.announce(
+        "AnnounceHalfOpened",
+        Announcement::HalfOpened,
+        &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
+        &[],
+        "WatchLimited",
+    );
     // Shorter than the alarm takes to fire, a watch would prove nothing.
     let alarm = &circuit.alarm;
     let watch_s =
@@ -258,9 +255,16 @@ fn limited(context: &Context<'_>) -> Vec<State> {
                 "Until the alarm can have fired, and the failures from before the trip have left its window",
             )
             .next("ReadAlarm");
+    let mut named = json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] });
+    let mut list = "MetricAlarms";
+    if alarm.existing_alarm_is_composite {
+        // Without being asked for them, CloudWatch leaves composite alarms out.
+        list = "CompositeAlarms";
+        named["AlarmTypes"] = json!(["CompositeAlarm"]);
+    }
     let read = Task::new("ReadAlarm", DESCRIBE_ALARMS)
-        .arguments(json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] }))
-        .output(jsonata("{'state': $string($states.result.MetricAlarms[0].StateValue)}"))
+        .arguments(named)
+        .output(jsonata(format!("{{'state': $string($states.result.{list}[0].StateValue)}}")))
         .retry(brief())
         .catch(context.to_fault("ReadAlarm", "DisableMappings"))
         .next("JudgeLimited");
@@ -279,11 +283,20 @@ fn limited(context: &Context<'_>) -> Vec<State> {
     vec![limit, announce, watch, read, judge]
 }
 
-/// Seconds until the failures from before the trip have left the alarm's window, as JSONata. The window ends with whole
+/// Variable that holds when a probe failed last, where the alarm sees probes.
+pub const PROBE_FAILED_AT: &str = "probeFailedAtMs";
+
+/// Seconds until the failures from before the trip, and those of probes that the alarm sees, have left the alarm's window,
+/// as JSONata. Without the latter an alarm that probes feed would fire again right after the close. The window ends with whole
 /// periods and reaches further back where data points are missing; the wait ends at [`MAX_FRESH_WINDOW_S`] all the same.
 pub fn fresh_window_s(context: &Context<'_>) -> String {
     let alarm = &context.circuit.alarm;
     let range_s = alarm.window_s() + EXTRA_RANGE_PERIODS * alarm.period_s;
     let window_ms = u64::from(range_s.min(MAX_FRESH_WINDOW_S)) * 1000;
-    format!("$max([0, $ceil(($quietAtMs + {window_ms} - $millis()) / 1000)])")
+    let last_failure_ms = if alarm.signal.sees_probes() {
+        format!("$max([$quietAtMs, ${PROBE_FAILED_AT}])")
+    } else {
+        "$quietAtMs".to_owned()
+    };
+    format!("$max([0, $ceil(({last_failure_ms} + {window_ms} - $millis()) / 1000)])")
 }

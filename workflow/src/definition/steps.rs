@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ANY_FUNCTION_S, Context, placeholder, placeholder_value};
-use crate::asl::{Catcher, Retrier, Task, jsonata};
+use crate::asl::{Catcher, Retrier, State, Task, jsonata};
 use crate::circuit::{Transition, item};
 use crate::errors;
 use crate::events::{Announcement, SOURCE};
@@ -44,11 +44,6 @@ pub fn patient() -> Retrier {
 /// Repetition of a step that is not worth waiting for.
 pub fn brief() -> Retrier {
     Retrier::on(&["States.ALL"], 3).backoff(1, 2.0, 5)
-}
-
-/// Ends the execution quietly when somebody else owns the circuit.
-fn superseded() -> [Catcher; 2] {
-    [Catcher::on(&CONDITION_FAILED, "Superseded"), Catcher::on(&[errors::STALE_EPOCH], "Superseded")]
 }
 
 impl Context<'_> {
@@ -137,19 +132,25 @@ impl Context<'_> {
 
     /// A step that writes the circuit's item.
     pub fn write(&self, name: &str, arguments: Value, resume_at: &str) -> Task {
-        let [refused, stale] = superseded();
         Task::new(name, UPDATE_ITEM)
             .arguments(arguments)
             .retry(Retrier::on(&CONDITION_FAILED, 0))
             .retry(patient())
-            .catch(refused)
-            .catch(stale)
+            // Somebody else owns the circuit: this execution ends quietly.
+            .catch(Catcher::on(&CONDITION_FAILED, "Superseded"))
             .catch(self.to_fault(name, resume_at))
     }
 
     /// A step that announces something and goes on to `next` whether or not the announcement arrives: saying it must
-    /// never keep the breaker from doing it.
-    pub fn announce(&self, name: &str, announcement: Announcement, detail: &[(&str, Value)]) -> Task {
+    /// never keep the breaker from doing it. Either way the variables of `assigned` are set.
+    pub fn announce(
+        &self,
+        name: &str,
+        announcement: Announcement,
+        detail: &[(&str, Value)],
+        assigned: &[(&str, Value)],
+        next: &str,
+    ) -> State {
         let mut fields = Map::from_iter([
             ("circuit".to_owned(), json!(self.name)),
             ("epoch".to_owned(), jsonata("$epoch")),
@@ -157,7 +158,7 @@ impl Context<'_> {
             ("at".to_owned(), jsonata("$now()")),
         ]);
         fields.extend(detail.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
-        Task::new(name, PUT_EVENTS)
+        let mut task = Task::new(name, PUT_EVENTS)
             .arguments(json!({
                 "Entries": [{
                     "Source": SOURCE,
@@ -166,7 +167,14 @@ impl Context<'_> {
                     "Detail": fields,
                 }]
             }))
-            .retry(brief())
+            .output(json!({}))
+            .retry(brief());
+        let mut unheard = Catcher::on(&["States.ALL"], next);
+        for (variable, value) in assigned {
+            task = task.assign(variable, value.clone());
+            unheard = unheard.assign(variable, value.clone());
+        }
+        task.catch(unheard).next(next)
     }
 }
 

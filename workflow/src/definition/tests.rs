@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CircuitConfig, ExhaustedThen, FaultThen};
+use crate::config::{AlarmSignal, CircuitConfig, ExhaustedThen, FaultThen};
 
 /// Circuits that between them take every branch of the definition.
 fn variants() -> Vec<CircuitConfig> {
@@ -15,7 +15,14 @@ fn variants() -> Vec<CircuitConfig> {
     let mut closes = CircuitConfig::default();
     closes.exhausted.then = ExhaustedThen::Close;
     closes.rejitter.strategy = Some(RejitterStrategy::Requeue);
-    vec![CircuitConfig::default(), fifo, health, fails, closes]
+    let mut errors = CircuitConfig::default();
+    errors.alarm.signal = AlarmSignal::FunctionErrors;
+    let mut composite = CircuitConfig::default();
+    composite.alarm.signal = AlarmSignal::Existing;
+    composite.alarm.existing_alarm_arn =
+        Some("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:failing".to_owned());
+    composite.alarm.existing_alarm_is_composite = true;
+    vec![CircuitConfig::default(), fifo, health, fails, closes, errors, composite]
 }
 
 #[test]

@@ -48,6 +48,8 @@ kinds! {
     LogGroup = "AWS::Logs::LogGroup",
     /// A metric alarm.
     Alarm = "AWS::CloudWatch::Alarm",
+    /// A composite alarm.
+    CompositeAlarm = "AWS::CloudWatch::CompositeAlarm",
     /// An event rule.
     Rule = "AWS::Events::Rule",
     /// An event bus.
@@ -82,7 +84,7 @@ impl Kind {
             Self::Function => (Some("FunctionName"), 64),
             Self::Role => (Some("RoleName"), 64),
             Self::LogGroup => (Some("LogGroupName"), 512),
-            Self::Alarm => (Some("AlarmName"), 255),
+            Self::Alarm | Self::CompositeAlarm => (Some("AlarmName"), 255),
             Self::Rule => (Some("Name"), 64),
             Self::EventBus => (Some("Name"), 256),
             Self::StateMachine => (Some("StateMachineName"), 80),
@@ -171,7 +173,7 @@ fn addresses(kind: Kind, name: &str, properties: &Value, environment: &Environme
             let arn = arn("logs", &format!("log-group:{name}"));
             (name.to_owned(), Some(arn.clone()), vec![("Arn", format!("{arn}:*"))])
         }
-        Kind::Alarm => name_and(arn("cloudwatch", &format!("alarm:{name}")), vec![]),
+        Kind::Alarm | Kind::CompositeAlarm => name_and(arn("cloudwatch", &format!("alarm:{name}")), vec![]),
         Kind::Rule => {
             let bus = properties.get("EventBusName").and_then(Value::as_str).unwrap_or("default");
             let bus = bus.rsplit('/').next().unwrap_or(bus);

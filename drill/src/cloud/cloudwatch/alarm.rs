@@ -57,7 +57,14 @@ pub struct StateChange {
     pub state: AlarmState,
     /// The ARNs of the alarm's own actions for this state; none while actions are disabled.
     pub actions: Vec<String>,
-    pub(super) config: Rc<AlarmConfig>,
+    pub(super) changed: Changed,
+}
+
+/// What kind of alarm changed, as far as its event tells.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Changed {
+    Metric(Rc<AlarmConfig>),
+    Composite { description: Option<String>, rule: String },
 }
 
 /// One metric alarm.
@@ -158,7 +165,7 @@ impl Alarm {
             alarm_name: self.name.clone(),
             alarm_arn: self.arn.clone(),
             actions: actions.to_vec(),
-            config: Rc::clone(&self.config),
+            changed: Changed::Metric(Rc::clone(&self.config)),
             state: state.clone(),
             previous: std::mem::replace(&mut self.state, state),
         }

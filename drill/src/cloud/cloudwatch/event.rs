@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::alarm::{AlarmState, StateChange};
-use super::config::{Query, Source};
+use super::alarm::{AlarmState, Changed, StateChange};
+use super::config::{AlarmConfig, Query, Source};
 use super::reason::{date, event_time};
 
 impl StateChange {
@@ -33,19 +33,25 @@ impl StateChange {
     }
 
     fn configuration(&self) -> Value {
+        let (description, name, value) = match &self.changed {
+            Changed::Metric(config) => (&config.description, "metrics", self.metrics(config)),
+            Changed::Composite { description, rule } => (description, "alarmRule", json!(rule)),
+        };
         let mut found = Map::new();
-        if let Some(description) = &self.config.description {
+        if let Some(description) = description {
             found.insert("description".to_owned(), json!(description));
         }
-        let entries = self.config.queries.iter().enumerate();
-        let metrics =
-            entries.map(|(index, query)| self.metric(query, index == self.config.returned)).collect();
-        found.insert("metrics".to_owned(), metrics);
+        found.insert(name.to_owned(), value);
         Value::Object(found)
     }
 
-    fn metric(&self, query: &Query, returns_data: bool) -> Value {
-        let id = if self.config.is_plain { plain_id(&self.alarm_arn) } else { query.id.clone() };
+    fn metrics(&self, config: &AlarmConfig) -> Value {
+        let entries = config.queries.iter().enumerate();
+        entries.map(|(index, query)| self.metric(config, query, index == config.returned)).collect()
+    }
+
+    fn metric(&self, config: &AlarmConfig, query: &Query, returns_data: bool) -> Value {
+        let id = if config.is_plain { plain_id(&self.alarm_arn) } else { query.id.clone() };
         let mut found = json!({ "id": id });
         match &query.source {
             Source::Series { key, statistic } => {
@@ -55,7 +61,7 @@ impl StateChange {
                         "name": key.name,
                         "dimensions": key.dimensions,
                     },
-                    "period": self.config.period_s,
+                    "period": config.period_s,
                     "stat": statistic.name(),
                 });
             }

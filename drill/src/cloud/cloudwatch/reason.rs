@@ -34,6 +34,11 @@ pub(super) fn event_time(at_ms: u64) -> String {
     timestamp(at_ms).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A time as a composite alarm's reason writes it, for example `Friday 02 August, 2019 15:29:14 UTC`.
+pub(super) fn long_date(at_ms: u64) -> String {
+    timestamp(at_ms).strftime("%A %d %B, %Y %H:%M:%S UTC").to_string()
+}
+
 fn timestamp(at_ms: u64) -> Timestamp {
     i64::try_from(at_ms)
         .ok()

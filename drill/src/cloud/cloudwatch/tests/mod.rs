@@ -1,4 +1,5 @@
 mod alarms;
+mod composite;
 mod math;
 mod properties;
 mod verdicts;
