@@ -55,6 +55,7 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
             Some(DrillCommand::Asl(asl)) => commands::drill_asl::run(&asl, printer),
         },
         Command::Synth(synth) => commands::synth::run(&synth, printer),
+        Command::Package(package) => commands::package::run(&package, printer),
         Command::Asl(asl) => commands::asl::run(&asl, printer),
         Command::Config(config) => match config.command {
             ConfigCommand::Check(check) => commands::config::check(&check, printer),
