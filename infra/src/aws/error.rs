@@ -172,7 +172,9 @@ where
 /// A call that was not sent or not answered; the SDK has no kind of its own for missing credentials.
 fn without_answer(operation: &'static str, cause: &str) -> CloudError {
     if cause.contains("credential") || cause.contains("token provider") || cause.contains("profile") {
-        CloudError::NoCredentials { cause: shortened(cause) }
+        // The SDK goes on to list every place that it looked in.
+        let brief = cause.split(". Attempted").next().unwrap_or(cause);
+        CloudError::NoCredentials { cause: shortened(brief) }
     } else {
         CloudError::NoAnswer { operation, cause: shortened(cause) }
     }

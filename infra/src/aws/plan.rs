@@ -192,6 +192,7 @@ fn guarded(config: &BreakerConfig) -> impl Iterator<Item = String> + '_ {
     config
         .circuits
         .values()
+        .filter(|circuit| circuit.alarm.signal.needs_event_metrics())
         .filter_map(|circuit| circuit.consumer.as_ref())
         .map(|consumer| consumer.mapping_uuid.clone())
 }
