@@ -198,6 +198,8 @@ async fn change_set(account: &Account, plan: &Plan) -> Result<Option<Ready>, Clo
         .await
         .named("CreateChangeSet")?;
     let stack_id = created.stack_id().unwrap_or(&plan.stack).to_owned();
+    // From here on by its ARN, which names one change set whatever the stack is called by.
+    let name = created.id().map_or(name, str::to_owned);
     let ready = Ready { name, stack_id, resource_count: 0 };
     prepared(account, plan, ready).await
 }

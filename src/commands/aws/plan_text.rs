@@ -1,5 +1,7 @@
 //! A plan as people read it: permissions first, then resources, the worst first.
 
+use std::collections::BTreeMap;
+
 use anstyle::{AnsiColor, Style};
 use infra::aws::Plan;
 use infra::diff::{Change, Diff, Direction, Impact, Permission, PropertyChange};
@@ -52,7 +54,7 @@ fn diff_lines(diff: &Diff) -> Vec<String> {
     let mut lines = Vec::new();
     if !diff.permissions.is_empty() {
         lines.push(heading("Permissions"));
-        lines.extend(diff.permissions.iter().map(permission_line));
+        lines.extend(permission_lines(&diff.permissions));
     }
     if !diff.changes.is_empty() {
         lines.push(heading("Resources"));
@@ -72,19 +74,29 @@ fn heading(text: &str) -> String {
     paint(Style::new().bold(), text)
 }
 
-fn permission_line(permission: &Permission) -> String {
-    let sign = match permission.direction {
-        Direction::Given => paint(AnsiColor::Yellow.on_default(), "+"),
-        Direction::Taken => "-".to_owned(),
+/// One line for all that somebody may do on the same thing.
+fn permission_lines(permissions: &[Permission]) -> Vec<String> {
+    let key = |one: &Permission| {
+        (one.direction, one.logical_id.clone(), one.who.clone(), one.resource.clone(), one.condition.clone())
     };
-    let condition = match permission.condition.as_str() {
-        "" => String::new(),
-        condition => format!(" if {condition}"),
+    let mut actions: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for permission in permissions {
+        actions.entry(key(permission)).or_default().push(&permission.action);
+    }
+    let line = |((direction, logical_id, who, resource, condition), actions): (
+        (_, String, String, String, String),
+        Vec<&str>,
+    )| {
+        let sign = match direction {
+            Direction::Given => paint(AnsiColor::Yellow.on_default(), "+"),
+            Direction::Taken => "-".to_owned(),
+        };
+        let condition = if condition.is_empty() { condition } else { format!(" if {condition}") };
+        let is_own = who == logical_id || resource == format!("${{{logical_id}}}");
+        let place = if is_own { String::new() } else { format!(" (in {logical_id})") };
+        format!("  {sign} {who} may {} on {resource}{condition}{place}", actions.join(", "))
     };
-    let Permission { logical_id, who, action, resource, .. } = permission;
-    let own = format!("${{{logical_id}}}");
-    let place = if *who == own || who == logical_id { String::new() } else { format!(" (in {logical_id})") };
-    format!("  {sign} {who} may {action} on {resource}{condition}{place}")
+    actions.into_iter().map(line).collect()
 }
 
 fn change_lines(change: &Change) -> Vec<String> {
