@@ -60,7 +60,7 @@ def evaluate_task_seconds():
     except AttributeError as error:
         fail(
             f"this MiniStack is not the one that is pinned: {error}",
-            "install scripts/requirements.txt, which scripts/check does, or correct scripts/start_ministack.py",
+            "install scripts/requirements.txt, which `scripts/check shell` does, or correct scripts/start_ministack.py",
         )
 
     def execute_task(state, raw_input, execution, context):
@@ -83,7 +83,7 @@ def main():
     try:
         import ministack.app
     except ModuleNotFoundError as error:
-        fail(f"the Python module {error.name} is missing", "`scripts/check set-up` installs it into .tools/venv")
+        fail(f"the Python module {error.name} is missing", "`scripts/check shell` installs it into .tools/venv, whose Python is the one to use")
     evaluate_task_seconds()
     ministack.app.main()
 
