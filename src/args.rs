@@ -104,7 +104,8 @@ pub enum DrillCommand {
     "  breaker drill run long_outage
   breaker drill run outage --seed random
   breaker drill run outage --config breaker.toml --circuit orders
-  breaker drill run poison_message --json | jq .promises",
+  breaker drill run poison_message --json | jq .promises
+  breaker drill run outage --on aws --stack NAME --outage-s 600",
   ExitCode::help_for_drills()))]
 pub struct RunArgs {
     /// The scenario; `breaker drill list` shows all.
@@ -142,6 +143,69 @@ pub struct RunOptions {
     /// Leave out the second run, the same outage with no breaker.
     #[arg(long)]
     pub no_baseline: bool,
+
+    /// Where and how to run it, if not on the model.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// Where to run a scenario.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// The embedded model.
+    #[default]
+    Model,
+    /// The example stack on an endpoint that stands in for AWS, such as MiniStack.
+    Endpoint,
+    /// The example stack in an AWS account.
+    Aws,
+}
+
+/// What opens the circuit in a drill on a deployed stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TripBy {
+    /// The stack's alarm.
+    Alarm,
+    /// A `Trip Requested` event that the drill puts on the bus: for endpoints whose alarms send no events.
+    Event,
+}
+
+/// How to run a scenario on a deployed stack. Needs a `breaker` that was built with the feature `aws`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On a deployed stack")]
+pub struct LiveArgs {
+    /// Where to run: on the model, on the deployed example stack behind --endpoint-url, or on that in an AWS account.
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t, conflicts_with_all = ["config", "circuit"])]
+    pub on: On,
+
+    /// The stack that `breaker deploy` made, with `ledger = true`.
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+
+    /// The circuit in the stack whose example is used.
+    #[arg(long, value_name = "NAME", default_value = "example", requires = "stack")]
+    pub stack_circuit: String,
+
+    /// How long the dependency is down, in seconds: every time of the scenario is scaled with it. Without it, as long
+    /// as the scenario says.
+    #[arg(long, value_name = "SECONDS", requires = "stack")]
+    pub outage_s: Option<u64>,
+
+    /// The same as --outage-s 60.
+    #[arg(long, requires = "stack", conflicts_with = "outage_s")]
+    pub short: bool,
+
+    /// What opens the circuit.
+    #[arg(long, value_name = "BY", value_enum, default_value = "alarm", requires = "stack")]
+    pub trip: TripBy,
+
+    /// Do not ask before sending messages and making the consumer fail.
+    #[arg(long, requires = "stack")]
+    pub yes: bool,
+
+    /// Which account is meant.
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 /// A seed as it is given.

@@ -5,7 +5,10 @@ pub mod asl;
 pub mod books;
 pub mod checkers;
 pub mod cloud;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod message;
+mod narrate;
 pub mod report;
 mod run;
 pub mod scenario;

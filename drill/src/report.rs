@@ -95,9 +95,12 @@ pub struct PromiseVerdict {
 pub struct Report {
     /// Name of the scenario.
     pub scenario: String,
-    /// Seed of the run.
+    /// The deployed stack on which it ran; absent for a drill on the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// Seed of the run; 0 on a deployed stack, which has none.
     pub seed: u64,
-    /// Simulated time, seconds.
+    /// Time in the cloud it ran on, seconds: simulated in the model.
     pub simulated_s: f64,
     /// Wall time, seconds; filled in by whoever can read a clock.
     pub wall_s: f64,

@@ -11,8 +11,7 @@ use thiserror::Error;
 use workflow::circuit::{CircuitState, item};
 use workflow::config::{BreakerConfig, CircuitConfig};
 
-use crate::books::Balance;
-use crate::checkers::{Actor, FinalState};
+use crate::checkers::Actor;
 use crate::cloud::cloudformation::{Environment, Kind, Stack};
 use crate::cloud::mappings::Update;
 use crate::cloud::queues::QueueId;
@@ -20,7 +19,8 @@ use crate::cloud::sqs::ReceiveRequest;
 use crate::cloud::{Cloud, CloudError};
 use crate::message::Template;
 use crate::report::{Observer, Report, Topic};
-use crate::scenario::{Action, Scenario, Traffic};
+use crate::scenario::{Action, Scenario, Standing, Traffic};
+use crate::scribe::Closing;
 use crate::sim::{SIM_START, Sim, Time};
 
 /// Name of the circuit in every drill.
@@ -238,40 +238,17 @@ impl Drill {
 
     /// What is missing for the drill to have come to its end.
     fn missing(&self) -> Vec<String> {
+        let standing = Standing {
+            queue: self.cloud.queue_counts(self.queue),
+            sending: *self.producers.borrow() > 0,
+            circuit: self.cloud.circuit_state(CIRCUIT),
+            mapping: self.mapping_state(),
+            running: self.cloud.running_executions() > 0,
+            trips: self.cloud.with_scribe(|scribe| scribe.counts.trips),
+            dead_lettered: self.cloud.with_scribe(|scribe| scribe.books.balance().dead_lettered),
+        };
         let ending = &self.scenario.ending;
-        let mut missing = Vec::new();
-        let (visible, in_flight, delayed) = self.cloud.queue_counts(self.queue);
-        let empty = visible + in_flight + delayed == 0;
-        if ending.drained && !empty {
-            missing
-                .push(format!("the queue holds {visible} visible, {in_flight} in flight, {delayed} delayed"));
-        }
-        if *self.producers.borrow() > 0 {
-            missing.push("messages are still being sent".to_owned());
-        }
-        if !self.with_breaker {
-            return missing;
-        }
-        let circuit = self.cloud.circuit_state(CIRCUIT);
-        if circuit != ending.circuit {
-            missing.push(format!("the circuit is {circuit}, not {}", ending.circuit));
-        }
-        let mapping = self.mapping_state();
-        if mapping != ending.mapping {
-            missing.push(format!("the mapping is {mapping}, not {}", ending.mapping));
-        }
-        if self.cloud.running_executions() > 0 && circuit == CircuitState::Closed.name() {
-            missing.push("an execution of the workflow still runs".to_owned());
-        }
-        let trips = self.cloud.with_scribe(|scribe| scribe.counts.trips);
-        if !ending.trips.contains(&trips) {
-            missing.push(format!("the circuit opened {trips} times, not {:?}", ending.trips));
-        }
-        let dead = self.cloud.with_scribe(|scribe| scribe.books.balance().dead_lettered);
-        if !ending.dead_lettered.contains(&dead) {
-            missing.push(format!("{dead} messages were dead-lettered, not {:?}", ending.dead_lettered));
-        }
-        missing
+        if self.with_breaker { ending.missing(&standing) } else { ending.missing_deliveries(&standing) }
     }
 
     fn mapping_state(&self) -> String {
@@ -280,51 +257,19 @@ impl Drill {
     }
 
     fn report(&self) -> Report {
-        let missing = self.missing();
-        let circuit = self.cloud.circuit_state(CIRCUIT);
         let settings =
             self.cloud.describe_mapping(&self.mapping_uuid, crate::cloud::mappings::Mapping::settings);
-        let mapping_state = self.mapping_state();
-        self.cloud.with_scribe(|scribe| {
-            let balance: Balance = scribe.books.balance();
-            let end = FinalState {
-                books: &scribe.books,
-                mapping: settings.unwrap_or_else(|_| crate::checkers::MappingSettings::unknown()),
-                circuit: circuit.clone(),
-            };
-            let promises = scribe.checkers().iter().map(|checker| checker.verdict(&end)).collect();
-            let milestones = scribe.milestones;
-            let between = |from: Option<Time>, to: Option<Time>| {
-                Some(to?.since(from?).as_secs_f64()).filter(|_| to >= from)
-            };
-            Report {
-                scenario: self.scenario.name.to_owned(),
-                seed: self.seed,
-                simulated_s: self.sim.now().since(SIM_START).as_secs_f64(),
-                wall_s: 0.0,
-                sent: balance.sent,
-                processed: balance.processed,
-                reprocessed: balance.reprocessed,
-                copies_made: balance.copies_made,
-                dead_lettered: balance.dead_lettered,
-                lost: balance.lost,
-                purged: balance.purged,
-                still_queued: balance.still_queued,
-                wasted_invocations: scribe.counts.wasted_invocations,
-                wasted_invocations_without_breaker: None,
-                dead_lettered_without_breaker: None,
-                detect_s: between(milestones.first_failure, milestones.claimed),
-                recover_s: between(milestones.recovered, milestones.first_delivery),
-                mapping_state,
-                breaker_state: circuit.clone(),
-                trips: scribe.counts.trips,
-                probes: scribe.counts.probes,
-                converged: missing.is_empty(),
-                not_converged: missing,
-                promises,
-                trace_hash: scribe.trace_hash(),
-            }
-        })
+        let closing = Closing {
+            scenario: self.scenario.name,
+            seed: self.seed,
+            stack: None,
+            took: self.sim.now().since(SIM_START),
+            mapping: settings.unwrap_or_else(|_| crate::checkers::MappingSettings::unknown()),
+            mapping_state: self.mapping_state(),
+            circuit: self.cloud.circuit_state(CIRCUIT),
+            missing: self.missing(),
+        };
+        self.cloud.with_scribe(|scribe| scribe.report(closing))
     }
 }
 

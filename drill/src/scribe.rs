@@ -2,12 +2,13 @@
 //! hash over everything that tells two runs apart.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::books::Books;
-use crate::checkers::{Actor, Checker, MappingSettings, Observation};
-use crate::report::{Entry, Topic};
+use crate::checkers::{Actor, Checker, FinalState, MappingSettings, Observation};
+use crate::report::{Entry, Report, Topic};
 use crate::sim::Time;
 
 /// Times that the balance is made from.
@@ -32,6 +33,27 @@ pub struct Counts {
     pub trips: u64,
     /// Probes that reached the consumer.
     pub probes: u64,
+}
+
+/// What a report says beside what the scribe has noted.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    /// Name of the scenario.
+    pub scenario: &'static str,
+    /// Seed of the run; 0 where there was none.
+    pub seed: u64,
+    /// The deployed stack on which it ran; absent in the model.
+    pub stack: Option<String>,
+    /// How long it took, in the time of the cloud it ran on.
+    pub took: Duration,
+    /// Settings of the mapping.
+    pub mapping: MappingSettings,
+    /// State of the mapping.
+    pub mapping_state: String,
+    /// State of the circuit.
+    pub circuit: String,
+    /// What is missing for the end that the scenario states.
+    pub missing: Vec<String>,
 }
 
 /// What happened so far.
@@ -99,6 +121,46 @@ impl Scribe {
     /// The checkers, for their verdicts.
     pub fn checkers(&self) -> &[Box<dyn Checker>] {
         &self.checkers
+    }
+
+    /// The balance and the verdicts.
+    pub fn report(&self, closing: Closing) -> Report {
+        let balance = self.books.balance();
+        let end =
+            FinalState { books: &self.books, mapping: closing.mapping, circuit: closing.circuit.clone() };
+        let promises = self.checkers.iter().map(|checker| checker.verdict(&end)).collect();
+        let between = |from: Option<Time>, to: Option<Time>| {
+            Some(to?.since(from?).as_secs_f64()).filter(|_| to >= from)
+        };
+        let milestones = self.milestones;
+        Report {
+            scenario: closing.scenario.to_owned(),
+            stack: closing.stack,
+            seed: closing.seed,
+            simulated_s: closing.took.as_secs_f64(),
+            wall_s: 0.0,
+            sent: balance.sent,
+            processed: balance.processed,
+            reprocessed: balance.reprocessed,
+            copies_made: balance.copies_made,
+            dead_lettered: balance.dead_lettered,
+            lost: balance.lost,
+            purged: balance.purged,
+            still_queued: balance.still_queued,
+            wasted_invocations: self.counts.wasted_invocations,
+            wasted_invocations_without_breaker: None,
+            dead_lettered_without_breaker: None,
+            detect_s: between(milestones.first_failure, milestones.claimed),
+            recover_s: between(milestones.recovered, milestones.first_delivery),
+            mapping_state: closing.mapping_state,
+            breaker_state: closing.circuit,
+            trips: self.counts.trips,
+            probes: self.counts.probes,
+            converged: closing.missing.is_empty(),
+            not_converged: closing.missing,
+            promises,
+            trace_hash: self.trace_hash(),
+        }
     }
 
     /// Hash over everything so far, hexadecimal.

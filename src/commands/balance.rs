@@ -21,12 +21,13 @@ struct Row {
 pub fn print(report: &Report, has_baseline: bool, printer: &mut Printer) {
     let bold = Style::new().bold();
     printer.data("");
-    printer.data(&format!(
-        "{} after {} of simulated time, in {:.1} s",
-        paint(bold, "Balance"),
-        span(report.simulated_s),
-        report.wall_s,
-    ));
+    let after = span(report.simulated_s);
+    printer.data(&match &report.stack {
+        None => {
+            format!("{} after {after} of simulated time, in {:.1} s", paint(bold, "Balance"), report.wall_s)
+        }
+        Some(stack) => format!("{} after {after} on {stack}", paint(bold, "Balance")),
+    });
     let last = if has_baseline { "no breaker" } else { "" };
     let heading = table_line("", "breaker", last);
     printer.data(&paint(Style::new().dimmed(), &heading));

@@ -9,8 +9,8 @@ use drill::scenario::{self, Scenario};
 use drill::sim::{SIM_START, Time};
 use workflow::config::{AlarmConfig, AlarmSignal, BreakerConfig, CircuitConfig};
 
-use crate::args::{RunOptions, Seed};
-use crate::commands::balance;
+use crate::args::{On, RunOptions, Seed};
+use crate::commands::{balance, drill_live};
 use crate::config_file::{self, choose_circuit};
 use crate::exit::ExitCode;
 use crate::printer::{Printer, paint};
@@ -26,6 +26,14 @@ const TOPIC_WIDTH: usize = 9;
 /// Runs one scenario.
 pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<ExitCode, Refusal> {
     let scenario = scenario::find(name).ok_or_else(|| unknown_scenario(name))?;
+    if options.live.on != On::Model {
+        return drill_live::run(&scenario, options, printer);
+    }
+    if options.live.stack.is_some() {
+        return Err(Problem::error("--stack is for drills on a deployed stack")
+            .hint("say where it is: --on aws, or --on endpoint with --endpoint-url")
+            .into());
+    }
     let circuit = match &options.config {
         Some(path) => Some(configured(&scenario, path, options.circuit.as_deref(), printer)?),
         None => None,
@@ -41,7 +49,8 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
     // Nothing happens that could be shown until the other run is over.
     let first = if options.no_baseline { "starting" } else { "first the same with no breaker" };
     printer.start_progress(shows_timeline, first);
-    let mut timeline = Timeline { printer, length: scenario.length, shows_entries: shows_timeline };
+    let mut timeline =
+        Timeline { printer, start: SIM_START, length: scenario.length, shows_entries: shows_timeline };
     let drill_options = drill::Options { seed, baseline: !options.no_baseline, circuit };
     let outcome = drill::run(&scenario, drill_options, &mut timeline);
     printer.end_progress();
@@ -64,7 +73,7 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
     clippy::disallowed_methods,
     reason = "the one place that measures wall time; the drill's own time is virtual"
 )]
-fn wall_clock() -> Instant {
+pub(super) fn wall_clock() -> Instant {
     Instant::now()
 }
 
@@ -189,10 +198,11 @@ fn hints(name: &str, report: &Report, printer: &mut Printer) {
 }
 
 /// Prints the timeline as it happens.
-struct Timeline<'a> {
-    printer: &'a mut Printer,
-    length: Duration,
-    shows_entries: bool,
+pub(super) struct Timeline<'a> {
+    pub(super) printer: &'a mut Printer,
+    pub(super) start: Time,
+    pub(super) length: Duration,
+    pub(super) shows_entries: bool,
 }
 
 impl Observer for Timeline<'_> {
@@ -200,7 +210,7 @@ impl Observer for Timeline<'_> {
         if !self.shows_entries {
             return;
         }
-        let at = paint(Style::new().dimmed(), &clock(entry.at - SIM_START, self.length));
+        let at = paint(Style::new().dimmed(), &clock(entry.at - self.start, self.length));
         let topic = paint(topic_style(entry.topic), &format!("{:TOPIC_WIDTH$}", entry.topic.label()));
         self.printer.data(&format!("{at}  {topic}  {}", entry.text));
     }

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod config;
 pub mod drill_asl;
 pub mod drill_list;
+pub mod drill_live;
 pub mod drill_run;
 pub mod package;
 pub mod synth;

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use workflow::circuit::{CircuitState, item};
-use workflow::contract::FunctionKind;
 
 use super::bus::AlarmStateRequest;
 use super::cloudformation::{Kind, Stack};
@@ -266,7 +264,9 @@ impl ExecutionHost {
         let kind = self.cloud.functions.borrow().get(arn).map(|function| function.kind);
         let answer = self.cloud.run_function(arn, payload).await;
         if let Some(kind) = kind {
-            self.note_answer(kind, &answer);
+            let now = self.cloud.now();
+            let told = answer.as_ref().map_err(|(error, _)| error.as_str());
+            self.cloud.with_scribe(|scribe| scribe.answered(now, kind, told));
         }
         match answer {
             Ok(answer) => Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": answer, "StatusCode": 200 })),
@@ -274,50 +274,6 @@ impl ExecutionHost {
                 let cause = json!({ "errorMessage": message, "errorType": error });
                 Err(TaskFailure::new(error, cause.to_string()))
             }
-        }
-    }
-
-    /// What an operator would want to see of a function's answer.
-    fn note_answer(&self, kind: FunctionKind, answer: &Result<Value, (String, String)>) {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err((error, _)) => {
-                self.cloud.note(Topic::Workflow, format!("{} function: {error}", kind.name()));
-                return;
-            }
-        };
-        let of = |field: &str| answer.get(field).map(plain).unwrap_or_default();
-        match kind {
-            FunctionKind::Probe => {
-                let verdict = of("verdict");
-                let detail = match verdict.as_str() {
-                    "unhealthy" => format!(": {}", of("error")),
-                    "none_visible" => {
-                        format!(": {} in flight, {} delayed", of("in_flight_count"), of("delayed_count"))
-                    }
-                    "overruled" => format!(": the mapping is {}", of("state")),
-                    _ => String::new(),
-                };
-                self.cloud.note(Topic::Probe, format!("{verdict}{detail}"));
-            }
-            FunctionKind::Rejitter => {
-                let progress = |field: &str| {
-                    answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
-                };
-                let window_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
-                let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
-                // A delay ends at 900 s, however long the window is.
-                let spread_s = if strategy == "requeue" { window_s.min(900) } else { window_s };
-                self.cloud.note(
-                    Topic::Rejitter,
-                    format!(
-                        "{} messages spread over {spread_s} s by {strategy}, {} copied at their last receive",
-                        progress("moved_count"),
-                        progress("copied_count"),
-                    ),
-                );
-            }
-            FunctionKind::Mapping | FunctionKind::Consumer => {}
         }
     }
 
@@ -333,42 +289,10 @@ impl ExecutionHost {
         };
         let answer = result.map_err(|error| item_failure(prefix, error))?;
         if let Some(after) = after {
-            self.note_item(before.as_ref(), &after);
+            let now = self.cloud.now();
+            self.cloud.with_scribe(|scribe| scribe.item_changed(now, before.as_ref(), &after));
         }
         Ok(answer)
-    }
-
-    /// What changed in the circuit's item.
-    fn note_item(&self, before: Option<&Value>, after: &Value) {
-        self.cloud.observe(&Observation::Kept { place: "the circuit's item", value: after });
-        let state_of = |item: Option<&Value>| {
-            let name = item.and_then(|item| attribute(item, item::STATE));
-            name.unwrap_or_else(|| CircuitState::Closed.name().to_owned())
-        };
-        let (was, is) = (state_of(before), state_of(Some(after)));
-        let epoch_of = |item: Option<&Value>| item.and_then(|item| attribute(item, item::EPOCH));
-        let claimed = epoch_of(before) != epoch_of(Some(after));
-        if was != is || claimed {
-            let epoch = epoch_of(Some(after)).unwrap_or_default();
-            let reason = attribute(after, item::CLOSE_REASON).filter(|_| is == CircuitState::Closed.name());
-            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-            self.cloud.note(Topic::Circuit, format!("{was} -> {is} (epoch {epoch}){reason}"));
-            self.cloud.observe(&Observation::Circuit(&is));
-        }
-        if claimed && was == CircuitState::Closed.name() {
-            let now = self.cloud.now();
-            self.cloud.with_scribe(|scribe| {
-                scribe.counts.trips += 1;
-                scribe.milestones.claimed.get_or_insert(now);
-            });
-        }
-        let until_of =
-            |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
-        if let Some(until) = until_of(after).filter(|until| before.and_then(until_of) != Some(*until)) {
-            let wait_s = until.saturating_sub(self.cloud.now_ms()).div_ceil(1000);
-            let failed = attribute(after, item::FAILED_PROBES).unwrap_or_default();
-            self.cloud.note(Topic::Wait, format!("{wait_s} s until the next probe ({failed} failed so far)"));
-        }
     }
 
     fn get_item(&self, prefix: &str, arguments: &Value) -> Result<Value, TaskFailure> {
@@ -466,16 +390,6 @@ impl ExecutionHost {
 }
 
 /// A value without the quotes of JSON.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A string or number attribute of an item.
-fn attribute(item: &Value, name: &str) -> Option<String> {
-    let value = item.get(name)?;
-    value.get("S").or_else(|| value.get("N")).and_then(Value::as_str).map(str::to_owned)
-}
-
 fn no_table(prefix: &str, name: &str) -> TaskFailure {
     TaskFailure::new(format!("{prefix}.ResourceNotFoundException"), format!("there is no table {name}"))
 }

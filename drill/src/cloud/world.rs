@@ -273,18 +273,8 @@ impl World {
         for function in self.functions.borrow_mut().values_mut() {
             function.set_should_error(should_error);
         }
-        let text = match dependency {
-            Dependency::Healthy => "the dependency is healthy: SHOULD_ERROR=false".to_owned(),
-            Dependency::Failing => "the dependency is down: SHOULD_ERROR=true".to_owned(),
-            Dependency::Flaky(percent) => format!("the dependency refuses {percent} % of the invocations"),
-            Dependency::Hanging => "the dependency hangs: invocations run into their timeout".to_owned(),
-        };
-        self.note(Topic::Drill, text);
-        let mut scribe = self.scribe.borrow_mut();
-        if dependency == Dependency::Healthy {
-            scribe.milestones.recovered = Some(self.now());
-            scribe.milestones.first_delivery = None;
-        }
+        let now = self.now();
+        self.scribe.borrow_mut().dependency_changed(now, dependency);
     }
 }
 

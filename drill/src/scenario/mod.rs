@@ -1,6 +1,7 @@
 //! Scenarios: what happens to the example stack in a drill.
 
 mod catalogue;
+mod ending;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use workflow::config::CircuitConfig;
 use crate::cloud::Knobs;
 
 pub use self::catalogue::{all, find};
+pub use self::ending::Standing;
 
 /// One scenario: a configuration, traffic, what happens to the dependency, what people do meanwhile, and how it is to
 /// end.

@@ -1,0 +1,115 @@
+//! What an operator would want to see of the circuit's item, of the functions' answers and of the dependency, in the
+//! same words whether it happens in the model or on a deployed stack.
+
+use serde_json::Value;
+use workflow::circuit::{CircuitState, item};
+use workflow::contract::FunctionKind;
+
+use crate::checkers::Observation;
+use crate::report::Topic;
+use crate::scenario::Dependency;
+use crate::scribe::Scribe;
+use crate::sim::Time;
+
+/// Longest delay of a message, seconds.
+const LONGEST_DELAY_S: u64 = 900;
+
+impl Scribe {
+    /// The dependency behaves differently from now on.
+    pub fn dependency_changed(&mut self, at: Time, dependency: Dependency) {
+        let text = match dependency {
+            Dependency::Healthy => "the dependency is healthy: SHOULD_ERROR=false".to_owned(),
+            Dependency::Failing => "the dependency is down: SHOULD_ERROR=true".to_owned(),
+            Dependency::Flaky(percent) => format!("the dependency refuses {percent} % of the invocations"),
+            Dependency::Hanging => "the dependency hangs: invocations run into their timeout".to_owned(),
+        };
+        self.note(at, Topic::Drill, text);
+        if dependency == Dependency::Healthy {
+            self.milestones.recovered = Some(at);
+            self.milestones.first_delivery = None;
+        }
+    }
+
+    /// The circuit's item was written; items in DynamoDB's JSON.
+    pub fn item_changed(&mut self, at: Time, before: Option<&Value>, after: &Value) {
+        self.observe(at, &Observation::Kept { place: "the circuit's item", value: after });
+        let state_of = |item: Option<&Value>| {
+            let name = item.and_then(|item| attribute(item, item::STATE));
+            name.unwrap_or_else(|| CircuitState::Closed.name().to_owned())
+        };
+        let (was, is) = (state_of(before), state_of(Some(after)));
+        let epoch_of = |item: Option<&Value>| item.and_then(|item| attribute(item, item::EPOCH));
+        let claimed = epoch_of(before) != epoch_of(Some(after));
+        if was != is || claimed {
+            let epoch = epoch_of(Some(after)).unwrap_or_default();
+            let reason = attribute(after, item::CLOSE_REASON).filter(|_| is == CircuitState::Closed.name());
+            let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            self.note(at, Topic::Circuit, format!("{was} -> {is} (epoch {epoch}){reason}"));
+            self.observe(at, &Observation::Circuit(&is));
+        }
+        if claimed && was == CircuitState::Closed.name() {
+            self.counts.trips += 1;
+            self.milestones.claimed.get_or_insert(at);
+        }
+        let until_of =
+            |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
+        if let Some(until) = until_of(after).filter(|until| before.and_then(until_of) != Some(*until)) {
+            let wait_s = until.saturating_sub(at.as_ms()).div_ceil(1000);
+            let failed = attribute(after, item::FAILED_PROBES).unwrap_or_default();
+            self.note(at, Topic::Wait, format!("{wait_s} s until the next probe ({failed} failed so far)"));
+        }
+    }
+
+    /// One of the breaker's functions answered, or failed with an error's name.
+    pub fn answered(&mut self, at: Time, kind: FunctionKind, answer: Result<&Value, &str>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.note(at, Topic::Workflow, format!("{} function: {error}", kind.name()));
+                return;
+            }
+        };
+        match kind {
+            FunctionKind::Probe => self.note(at, Topic::Probe, verdict(answer)),
+            FunctionKind::Rejitter => self.note(at, Topic::Rejitter, spread(answer)),
+            FunctionKind::Mapping | FunctionKind::Consumer => {}
+        }
+    }
+}
+
+fn verdict(answer: &Value) -> String {
+    let of = |field: &str| answer.get(field).map(plain).unwrap_or_default();
+    let verdict = of("verdict");
+    let detail = match verdict.as_str() {
+        "unhealthy" => format!(": {}", of("error")),
+        "none_visible" => format!(": {} in flight, {} delayed", of("in_flight_count"), of("delayed_count")),
+        "overruled" => format!(": the mapping is {}", of("state")),
+        _ => String::new(),
+    };
+    format!("{verdict}{detail}")
+}
+
+fn spread(answer: &Value) -> String {
+    let progress = |field: &str| {
+        answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
+    };
+    let window_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
+    let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
+    // A delay has a longest value, however long the window is.
+    let spread_s = if strategy == "requeue" { window_s.min(LONGEST_DELAY_S) } else { window_s };
+    format!(
+        "{} messages spread over {spread_s} s by {strategy}, {} copied at their last receive",
+        progress("moved_count"),
+        progress("copied_count"),
+    )
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A string or number attribute of an item in DynamoDB's JSON.
+pub fn attribute(item: &Value, name: &str) -> Option<String> {
+    let value = item.get(name)?;
+    value.get("S").or_else(|| value.get("N")).and_then(Value::as_str).map(str::to_owned)
+}
