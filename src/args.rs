@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use infra::assets::Architecture;
 
 use crate::exit::ExitCode;
 
@@ -16,7 +17,7 @@ pub const DEFAULT_STACK: &str = "sqs-circuit-breaker";
     "  breaker drill                      watch the breaker survive an outage, no AWS account needed
   breaker drill list                 show every scenario
   breaker config default             print every setting with its default
-  breaker synth --out stack          write the CloudFormation template and what belongs to it",
+  breaker synth --out cdk.out        write the stack as a CDK cloud assembly",
   ExitCode::help()))]
 pub struct Cli {
     /// When to use colours; `auto` means on a terminal, unless NO_COLOR is set.
@@ -33,6 +34,7 @@ pub struct Cli {
 pub enum Command {
     Drill(DrillArgs),
     Synth(SynthArgs),
+    Package(PackageArgs),
     Asl(AslArgs),
     Config(ConfigArgs),
     #[command(flatten)]
@@ -209,23 +211,96 @@ pub struct DrillAslArgs {
     pub seed: u64,
 }
 
-/// Print the CloudFormation template, or write it with all that belongs to it.
+/// Print the CloudFormation template, or write a CDK cloud assembly.
 ///
 /// Without --config this uses breaker.toml of the current folder if there is one, else the example stack: a queue, a
 /// dead-letter queue, a consumer, and a breaker for it. The same configuration gives the same bytes.
 #[derive(Debug, Args)]
 #[command(after_help = help(
     "  breaker synth
-  breaker synth --config breaker.toml --out stack",
+  breaker synth --format cfn-yaml --parameterized > breaker.template.yaml
+  breaker package && breaker synth --packages packages --out cdk.out && cdk --app cdk.out deploy",
   ExitCode::help()))]
 pub struct SynthArgs {
     /// The configuration.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Write template, state machine definitions and asset manifest into this folder; it is created if need be.
+    /// What to print.
+    #[arg(long, value_name = "FORMAT", default_value = "cfn-json", conflicts_with = "out")]
+    pub format: TemplateFormat,
+
+    /// Make parameters of what identifies a consumer that exists already: its function, queue, mapping, key and health
+    /// check function.
+    #[arg(long)]
+    pub parameterized: bool,
+
+    /// Write a CDK cloud assembly and the state machine definitions into this folder; it is created if need be.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+
+    /// Name of the stack in the assembly.
+    #[arg(long, value_name = "NAME", default_value = "sqs-circuit-breaker", requires = "out", value_parser = stack_name)]
+    pub stack: String,
+
+    /// The packages for the assembly: a folder that `breaker package` wrote.
+    #[arg(long, value_name = "DIR", requires = "out")]
+    pub packages: Option<PathBuf>,
+}
+
+/// A form of the template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TemplateFormat {
+    /// JSON, indented.
+    CfnJson,
+    /// YAML 1.1.
+    CfnYaml,
+}
+
+/// A name that a stack may have.
+fn stack_name(text: &str) -> Result<String, String> {
+    let allowed = "allowed is a letter, then up to 127 letters, digits and hyphens";
+    infra::assembly::is_stack_name(text).then(|| text.to_owned()).ok_or_else(|| allowed.to_owned())
+}
+
+/// Build the functions for Lambda and pack them.
+///
+/// Writes one zip file per function and packages.json, which lists them with a digest over all. The same source gives the
+/// same bytes. Builds with cargo-lambda where it is installed, else with cargo for this machine's own architecture.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker package
+  breaker package --arch x86_64 --out packages
+  breaker package --binaries target/lambda --json | jq -r .digest",
+  ExitCode::help()))]
+pub struct PackageArgs {
+    /// Architecture to build for; without it arm64 where that can be built, else this machine's own. With --binaries it
+    /// is read off them.
+    #[arg(long, value_name = "ARCH", value_parser = architecture)]
+    pub arch: Option<Architecture>,
+
+    /// A clone of the repository to build; without it the current folder if it is one, else the folder that this program
+    /// was built from.
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+
+    /// Build nothing, and pack the binaries in this folder: NAME or NAME/bootstrap for each function.
+    #[arg(long, value_name = "DIR", conflicts_with = "source")]
+    pub binaries: Option<PathBuf>,
+
+    /// The folder for the packages; it is created if need be.
+    #[arg(long, value_name = "DIR", default_value = "packages")]
+    pub out: PathBuf,
+
+    /// Print packages.json on standard output instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An architecture by Lambda's name for it.
+fn architecture(text: &str) -> Result<Architecture, String> {
+    let found = Architecture::ALL.into_iter().find(|architecture| architecture.name() == text);
+    found.ok_or_else(|| format!("allowed are {}", Architecture::ALL.map(Architecture::name).join(", ")))
 }
 
 /// Print the state machine's definition, indented.

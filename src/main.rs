@@ -58,6 +58,7 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
         },
         Command::Synth(synth) => commands::synth::run(&synth, printer),
         Command::Aws(command) => on_aws(&command, printer),
+        Command::Package(package) => commands::package::run(&package, printer),
         Command::Asl(asl) => commands::asl::run(&asl, printer),
         Command::Config(config) => match config.command {
             ConfigCommand::Check(check) => commands::config::check(&check, printer),

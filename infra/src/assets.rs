@@ -1,5 +1,6 @@
 //! Where the functions' packages lie: parameters in the template, and the keys that they make up.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -64,11 +65,13 @@ pub struct Assets {
     pub bucket: Text,
     /// Architecture.
     pub architecture: Text,
+    /// Keys that are known already; those of other functions are below the parameter [`ASSET_PREFIX`].
+    pub keys: BTreeMap<FunctionKind, Text>,
 }
 
 impl Assets {
     /// Adds the parameters to a template.
-    pub fn new(template: &mut Template) -> Assets {
+    pub fn parameters(template: &mut Template) -> Assets {
         let bucket = template.parameter(ASSET_BUCKET, "Bucket with the packages of the functions", None, &[]);
         template.parameter(
             ASSET_PREFIX,
@@ -82,12 +85,13 @@ impl Assets {
             Some(Architecture::ALL[0].name()),
             &Architecture::ALL.map(Architecture::name),
         );
-        Assets { bucket, architecture }
+        Assets { bucket, architecture, keys: BTreeMap::new() }
     }
 
     /// Key of a function's package.
     pub fn key(&self, kind: FunctionKind) -> Text {
-        Text::sub(key(&format!("${{{ASSET_PREFIX}}}"), kind))
+        let known = self.keys.get(&kind).cloned();
+        known.unwrap_or_else(|| Text::sub(key(&format!("${{{ASSET_PREFIX}}}"), kind)))
     }
 }
 

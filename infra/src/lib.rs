@@ -3,6 +3,8 @@
 //! [`synth`] is pure: it does no IO and reads no clock, and the same configuration gives the same bytes. Logical ids
 //! come from the path of a construct alone; no resource has a fixed physical name.
 
+#[cfg(feature = "package")]
+pub mod assembly;
 pub mod assets;
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -19,4 +21,4 @@ pub mod template;
 pub mod text;
 
 pub use crate::error::SynthError;
-pub use crate::synth::{Assembly, synth};
+pub use crate::synth::{Assembly, SynthOptions, synth, synth_with};

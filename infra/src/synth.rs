@@ -36,20 +36,30 @@ impl Assembly {
         pretty(&self.template)
     }
 
-    /// Files by name: `template.json`, and `CIRCUIT.asl.json` for each circuit.
-    pub fn files(&self) -> BTreeMap<PathBuf, String> {
-        let definitions = self
-            .definitions
-            .iter()
-            .map(|(name, text)| (PathBuf::from(format!("{name}.asl.json")), text.clone()));
-        definitions.chain([(PathBuf::from("template.json"), self.template_json())]).collect()
+    /// The template as YAML of version 1.1, which is what CloudFormation reads.
+    pub fn template_yaml(&self) -> String {
+        yaml(&self.template)
+    }
+
+    /// The definitions as files by name: `CIRCUIT.asl.json`.
+    pub fn definition_files(&self) -> BTreeMap<PathBuf, String> {
+        let named =
+            |(name, text): (&String, &String)| (PathBuf::from(format!("{name}.asl.json")), text.clone());
+        self.definitions.iter().map(named).collect()
     }
 }
 
-fn pretty(value: &Value) -> String {
+/// JSON as a file: indented, with a newline at its end.
+pub(crate) fn pretty(value: &Value) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("a JSON value has only string keys");
     text.push('\n');
     text
+}
+
+/// JSON as YAML. Every text is quoted, because YAML takes many a plain one for something else: a date, an octal number.
+fn yaml(value: &Value) -> String {
+    serde_saphyr::to_string_with_options(value, serde_saphyr::ser_options! { quote_all: true })
+        .expect("a JSON value has only string keys")
 }
 
 /// Makes the stack of a configuration. The same configuration gives the same bytes.
@@ -64,15 +74,37 @@ fn pretty(value: &Value) -> String {
 /// [`SynthError::InvalidConfig`] when [`BreakerConfig::validate`] refuses the configuration; the other variants when the stack would
 /// break a rule of CloudFormation or IAM.
 pub fn synth(config: &BreakerConfig) -> Result<Assembly, SynthError> {
+    synth_with(config, &SynthOptions::default())
+}
+
+/// What may differ between templates of the same configuration.
+#[derive(Clone, Debug, Default)]
+pub struct SynthOptions {
+    /// Makes parameters of what identifies an existing consumer (function, queue, mapping, key, health check function),
+    /// so that one template serves several environments. Parameters are `CIRCUITConsumerFunctionArn` and so on.
+    pub parameterized: bool,
+    /// Where the packages lie, if that is known; else it is parameters.
+    pub assets: Option<Assets>,
+}
+
+/// Makes the stack of a configuration in the form that is asked for.
+///
+/// # Errors
+/// As [`synth`].
+pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Assembly, SynthError> {
+    if options.parameterized {
+        // Lengths that IAM limits are only known of the values, so those of the configuration are tried.
+        synth_with(config, &SynthOptions { parameterized: false, ..options.clone() })?;
+    }
     let findings = config.validate();
     if !findings.is_usable() {
         return Err(SynthError::InvalidConfig(findings));
     }
     let mut template = Template::default();
-    let assets = Assets::new(&mut template);
+    let assets = options.assets.clone().unwrap_or_else(|| Assets::parameters(&mut template));
     let mut guarded = BTreeMap::new();
     for (name, circuit) in &config.circuits {
-        guarded.insert(name, guard(&mut template, &assets, name, circuit)?);
+        guarded.insert(name, guard(&mut template, &assets, name, circuit, options.parameterized)?);
     }
     let shared = shared(&mut template, &assets, config, &guarded.values().collect::<Vec<_>>())?;
     let mut definitions = BTreeMap::new();
@@ -102,11 +134,16 @@ fn guard(
     assets: &Assets,
     name: &str,
     circuit: &CircuitConfig,
+    parameterized: bool,
 ) -> Result<Guarded, SynthError> {
-    match &circuit.consumer {
-        Some(consumer) => Ok(Guarded::existing(consumer)),
-        None => example(template, &Scope::root().child(name), assets, circuit),
-    }
+    let scope = Scope::root().child(name);
+    let guarded = match &circuit.consumer {
+        Some(consumer) if parameterized => Guarded::parameterized(template, &scope, consumer),
+        Some(consumer) => Guarded::existing(consumer),
+        None => example(template, &scope, assets, circuit)?,
+    };
+    let health_check = circuit.probe.health_check_function_arn.as_deref();
+    Ok(guarded.with_health_check(template, &scope, health_check, parameterized))
 }
 
 /// The functions that the stack has: the example's consumer only where there is an example.

@@ -14,6 +14,9 @@ pub const MAX_RESOURCES: usize = 500;
 /// Most outputs that a stack may have (CloudFormation quota).
 pub const MAX_OUTPUTS: usize = 200;
 
+/// Most parameters that a stack may have (CloudFormation quota).
+pub const MAX_PARAMETERS: usize = 200;
+
 /// Longest template that CloudFormation takes from S3, bytes. One that is given in the request may have 51,200, which
 /// the definition of a single circuit nearly fills.
 pub const MAX_TEMPLATE_BYTES: usize = 1_048_576;
@@ -152,6 +155,15 @@ impl Template {
         Text::Ref(name.to_owned())
     }
 
+    /// Adds a parameter that must be given at deployment and match a pattern as a whole; its name is made of the path as
+    /// logical ids are.
+    pub fn parameter_like(&mut self, scope: &Scope, description: &str, pattern: &str) -> Text {
+        let name = scope.logical_id();
+        let text = self.parameter(&name, description, None, &[]);
+        self.parameters[&name]["AllowedPattern"] = json!(pattern);
+        text
+    }
+
     /// Adds a resource.
     pub fn resource<P: Properties>(&mut self, scope: &Scope, properties: P) -> Handle {
         self.resource_with(scope, properties, Attributes::default())
@@ -212,9 +224,11 @@ impl Template {
         if let Some(collision) = self.collision {
             return Err(collision);
         }
-        for (what, count, max) in
-            [("resources", self.resources.len(), MAX_RESOURCES), ("outputs", self.outputs.len(), MAX_OUTPUTS)]
-        {
+        for (what, count, max) in [
+            ("resources", self.resources.len(), MAX_RESOURCES),
+            ("outputs", self.outputs.len(), MAX_OUTPUTS),
+            ("parameters", self.parameters.len(), MAX_PARAMETERS),
+        ] {
             if count > max {
                 return Err(SynthError::TooMany { what, count, max });
             }

@@ -8,4 +8,5 @@ pub mod config;
 pub mod drill_asl;
 pub mod drill_list;
 pub mod drill_run;
+pub mod package;
 pub mod synth;

@@ -110,9 +110,7 @@ impl CircuitBreaker<'_> {
                 placeholder::QUEUE_ARN => self.guarded.queue_arn.clone(),
                 placeholder::MAPPING_UUID => self.guarded.mapping_uuid.clone(),
                 placeholder::ALARM_NAME => alarm.name.clone(),
-                placeholder::HEALTH_CHECK_FUNCTION => {
-                    Text::from(self.circuit.probe.health_check_function_arn.as_deref()?)
-                }
+                placeholder::HEALTH_CHECK_FUNCTION => self.guarded.health_check_function_arn.clone()?,
                 placeholder::EVENT_BUS => EVENT_BUS.into(),
                 _ => return None,
             };
@@ -156,8 +154,7 @@ impl CircuitBreaker<'_> {
             (placeholder::REJITTER_FUNCTION, &self.shared.rejitter),
         ];
         let own = functions.iter().filter(|(name, _)| used(name)).map(|(_, function)| function.arn());
-        let health_check = self.circuit.probe.health_check_function_arn.as_deref().map(Text::from);
-        own.chain(health_check).collect()
+        own.chain(self.guarded.health_check_function_arn.clone()).collect()
     }
 
     fn rules(

@@ -9,6 +9,8 @@ pub mod example;
 pub mod function;
 pub mod shared;
 
+mod parameters;
+
 use workflow::config::ConsumerConfig;
 
 use crate::resources::cloudwatch::Dimension;
@@ -31,6 +33,8 @@ pub struct Guarded {
     pub mapping_arn: Text,
     /// ARN of the customer managed key that encrypts the queue, if one does.
     pub kms_key_arn: Option<Text>,
+    /// ARN of the function that says how the dependency is, if there is one.
+    pub health_check_function_arn: Option<Text>,
 }
 
 impl Guarded {
@@ -47,6 +51,7 @@ impl Guarded {
             mapping_uuid: consumer.mapping_uuid.as_str().into(),
             mapping_arn: mapping_arn.into(),
             kms_key_arn: consumer.kms_key_arn.as_deref().map(Text::from),
+            health_check_function_arn: None,
         }
     }
 }
