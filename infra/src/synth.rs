@@ -142,8 +142,7 @@ fn guard(
         Some(consumer) => Guarded::existing(consumer),
         None => example(template, &scope, assets, circuit)?,
     };
-    let health_check = circuit.probe.health_check_function_arn.as_deref();
-    Ok(guarded.with_health_check(template, &scope, health_check, parameterized))
+    Ok(guarded.with_settings_of(circuit, template, &scope, parameterized))
 }
 
 /// The functions that the stack has: the example's consumer only where there is an example.

@@ -129,6 +129,7 @@ fn what_identifies_a_consumer_becomes_parameters() {
     check("existing", &of_orders[..5]);
     check("existing-fifo", &of_orders[..4]);
     check("example", &[]);
+    check("composite-alarm", &[&of_orders[..5], &["OrdersExistingAlarmArn"]].concat());
 }
 
 #[test]

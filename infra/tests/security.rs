@@ -32,7 +32,7 @@ fn templates() -> Vec<(String, Value)> {
     let options = SynthOptions { parameterized: true, ..SynthOptions::default() };
     let parameterized = common::variants().into_iter().map(|(variant, config)| {
         let assembly = infra::synth_with(&config, &options).expect("every variant is valid");
-        (format!("{variant}, parameterized"), assembly.template)
+        (format!("parameterized/{variant}"), assembly.template)
     });
     let plain = common::templates().into_iter().map(|(variant, template)| (variant.to_owned(), template));
     plain.chain(parameterized).collect()

@@ -1,13 +1,27 @@
 //! A consumer that exists already, and that the template's user names at deployment.
 
-use workflow::config::ConsumerConfig;
+use workflow::config::{AlarmSignal, CircuitConfig, ConsumerConfig};
 
-use super::Guarded;
+use super::{ExistingAlarm, Guarded};
+use crate::resources::cloudwatch::Dimension;
 use crate::template::{Scope, Template};
 use crate::text::Text;
 
-/// A function in any partition, unqualified or with an alias or version.
-const FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?$";
+/// A function in any partition, unqualified.
+const FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+$";
+
+/// An alias or version of a function.
+const QUALIFIED_FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+:[^:]+$";
+
+/// A function of either kind.
+const ANY_FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?$";
+
+/// An alarm. Its name could hold a colon, but then it could not be read off the ARN.
+const ALARM_ARN: &str = "^arn:[^:]+:cloudwatch:[^:]+:[0-9]{12}:alarm:[^:]+$";
+
+/// Where a name and its qualifier stand in an ARN.
+const NAME: &[u8] = &[6];
+const NAME_AND_QUALIFIER: &[u8] = &[6, 7];
 
 /// A key, not its alias.
 const KEY_ARN: &str = "^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+$";
@@ -23,9 +37,22 @@ impl Guarded {
         let mut parameter = |segment: &str, description: &str, pattern: &str| {
             template.parameter_like(&scope.child(segment), description, pattern)
         };
-        let uuid = scope.child("ConsumerMappingUuid").logical_id();
+        let [uuid, function] =
+            ["ConsumerMappingUuid", "ConsumerFunctionArn"].map(|segment| scope.child(segment).logical_id());
+        // Metrics of an alias have a dimension more, so a function cannot stand in for an alias or the other way round.
+        let qualified = consumer.function_arn.split(':').nth(7).is_some();
+        let dimension = |name, parts| Dimension { name, value: Text::ArnParts(function.clone(), parts) };
+        let mut function_dimensions = vec![dimension("FunctionName", NAME)];
+        if qualified {
+            function_dimensions.push(dimension("Resource", NAME_AND_QUALIFIER));
+        }
         Guarded {
-            function_arn: parameter("ConsumerFunctionArn", "ARN of the function to guard", FUNCTION_ARN),
+            function_arn: parameter(
+                "ConsumerFunctionArn",
+                "ARN of the function to guard",
+                if qualified { QUALIFIED_FUNCTION_ARN } else { FUNCTION_ARN },
+            ),
+            function_dimensions,
             queue_url: parameter(
                 "ConsumerQueueUrl",
                 "URL of the queue that feeds it",
@@ -50,25 +77,37 @@ impl Guarded {
                 .is_some()
                 .then(|| parameter("ConsumerKeyArn", "ARN of the key that encrypts the queue", KEY_ARN)),
             health_check_function_arn: None,
+            existing_alarm: None,
         }
     }
 
-    /// Adds the function that is asked how the dependency is, as a literal or as a parameter.
-    pub fn with_health_check(
+    /// Adds the functions and alarms that the circuit's settings name, as literals or as parameters.
+    pub fn with_settings_of(
         mut self,
+        circuit: &CircuitConfig,
         template: &mut Template,
         scope: &Scope,
-        arn: Option<&str>,
         parameterized: bool,
     ) -> Guarded {
-        self.health_check_function_arn = arn.map(|arn| {
-            if parameterized {
+        if let Some(arn) = circuit.probe.health_check_function_arn.as_deref() {
+            self.health_check_function_arn = Some(if parameterized {
                 let scope = scope.child("HealthCheckFunctionArn");
-                template.parameter_like(&scope, "ARN of the health check function", FUNCTION_ARN)
+                template.parameter_like(&scope, "ARN of the health check function", ANY_FUNCTION_ARN)
             } else {
                 arn.into()
-            }
-        });
+            });
+        }
+        if let (AlarmSignal::Existing, Some(arn)) =
+            (circuit.alarm.signal, circuit.alarm.existing_alarm_arn.as_deref())
+        {
+            self.existing_alarm = Some(if parameterized {
+                let scope = scope.child("ExistingAlarmArn");
+                let name = Text::ArnParts(scope.logical_id(), NAME);
+                ExistingAlarm { arn: template.parameter_like(&scope, "ARN of the alarm", ALARM_ARN), name }
+            } else {
+                ExistingAlarm { arn: arn.into(), name: circuit.alarm.existing_alarm_name().into() }
+            });
+        }
         self
     }
 }
