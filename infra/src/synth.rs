@@ -138,14 +138,11 @@ fn guard(
 ) -> Result<Guarded, SynthError> {
     let scope = Scope::root().child(name);
     let guarded = match &circuit.consumer {
-        Some(consumer) if parameterized => {
-            Guarded::parameterized(template, &scope, consumer, circuit.alarm.signal)
-        }
+        Some(consumer) if parameterized => Guarded::parameterized(template, &scope, consumer),
         Some(consumer) => Guarded::existing(consumer),
         None => example(template, &scope, assets, circuit)?,
     };
-    let health_check = circuit.probe.health_check_function_arn.as_deref();
-    Ok(guarded.with_health_check(template, &scope, health_check, parameterized))
+    Ok(guarded.with_settings_of(circuit, template, &scope, parameterized))
 }
 
 /// The functions that the stack has: the example's consumer only where there is an example.

@@ -1,6 +1,7 @@
 //! Text in a template: a literal, or an intrinsic function that CloudFormation resolves.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 /// A string property.
 ///
@@ -15,6 +16,9 @@ pub enum Text {
     GetAtt(String, &'static str),
     /// `Fn::Sub` in its short form: `${Name}` and `${Resource.Attribute}` are filled in.
     Sub(String),
+    /// Parts of a parameter that holds an ARN, counted from 0, with colons between them. It occurs only in templates
+    /// with parameters for a consumer.
+    ArnParts(String, &'static [u8]),
 }
 
 impl Text {
@@ -48,6 +52,16 @@ impl Serialize for Text {
             Text::Ref(id) => function(serializer, "Ref", id),
             Text::GetAtt(id, attribute) => function(serializer, "Fn::GetAtt", &[id, *attribute]),
             Text::Sub(text) => function(serializer, "Fn::Sub", text),
+            Text::ArnParts(parameter, parts) => {
+                let part = |index: &u8| json!({ "Fn::Select": [index, { "Fn::Split": [":", { "Ref": parameter }] }] });
+                match parts {
+                    [only] => part(only).serialize(serializer),
+                    several => {
+                        let several: Vec<Value> = several.iter().map(part).collect();
+                        function(serializer, "Fn::Join", &(":", several))
+                    }
+                }
+            }
         }
     }
 }

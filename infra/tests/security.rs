@@ -2,6 +2,7 @@
 
 mod common;
 
+use infra::SynthOptions;
 use serde_json::{Map, Value};
 
 /// Every policy statement in a value, with the path to it.
@@ -26,17 +27,31 @@ fn resources(template: &Value) -> &Map<String, Value> {
     template["Resources"].as_object().expect("a template has resources")
 }
 
-/// Statements with a wildcard in an action or a resource, in all variants, as `path: sid`.
+/// Every variant, and each once more with parameters for its consumers.
+fn templates() -> Vec<(String, Value)> {
+    let options = SynthOptions { parameterized: true, ..SynthOptions::default() };
+    let parameterized = common::variants().into_iter().map(|(variant, config)| {
+        let assembly = infra::synth_with(&config, &options).expect("every variant is valid");
+        (format!("parameterized/{variant}"), assembly.template)
+    });
+    let plain = common::templates().into_iter().map(|(variant, template)| (variant.to_owned(), template));
+    plain.chain(parameterized).collect()
+}
+
+/// Statements with a wildcard in an action, a resource or a principal, in all variants, as `path: sid`.
 fn wildcards() -> Vec<String> {
     let mut found = Vec::new();
-    for (variant, template) in common::templates() {
+    for (variant, template) in templates() {
         let mut all = Vec::new();
         for (id, resource) in resources(&template) {
             statements(&format!("{variant}/{id}"), resource, &mut all);
         }
         for (path, statement) in all {
             let wild = |part: &str| serde_json::to_string(&statement[part]).expect("JSON").contains('*');
-            if wild("Action") || wild("Resource") || wild("NotAction") || wild("NotResource") {
+            // What is allowed to all but some is a wildcard too.
+            let negated =
+                ["NotAction", "NotResource", "NotPrincipal"].iter().any(|part| !statement[*part].is_null());
+            if wild("Action") || wild("Resource") || wild("Principal") || negated {
                 found.push(format!("{path}: {}", statement["Sid"].as_str().unwrap_or("(none)")));
             }
         }
@@ -57,6 +72,33 @@ fn wildcards_stand_only_where_they_are_explained() {
     let mut unexplained = wildcards();
     unexplained.retain(|one| !explained.iter().any(|end| one.ends_with(end)));
     assert_eq!(unexplained, Vec::<String>::new());
+}
+
+#[test]
+fn no_role_takes_a_policy_from_elsewhere() {
+    for (variant, template) in templates() {
+        for (id, resource) in resources(&template) {
+            let managed = resource["Properties"].get("ManagedPolicyArns");
+            assert!(managed.is_none(), "{variant}: {id} has policies that are not in the template");
+        }
+    }
+}
+
+#[test]
+fn every_queue_and_table_is_encrypted() {
+    for (variant, template) in templates() {
+        for (id, resource) in resources(&template) {
+            let properties = &resource["Properties"];
+            let encrypted = match resource["Type"].as_str() {
+                Some("AWS::SQS::Queue") => {
+                    properties["SqsManagedSseEnabled"] == true || properties.get("KmsMasterKeyId").is_some()
+                }
+                Some("AWS::DynamoDB::Table") => properties["SSESpecification"]["SSEEnabled"] == true,
+                _ => true,
+            };
+            assert!(encrypted, "{variant}: {id}");
+        }
+    }
 }
 
 /// Checks what the role of a function in the variant may do beside writing logs, as `action on resource`.
@@ -241,7 +283,7 @@ const NAME_PROPERTIES: [&str; 11] = [
 
 #[test]
 fn no_resource_has_a_fixed_physical_name() {
-    for (variant, template) in common::templates() {
+    for (variant, template) in templates() {
         for (id, resource) in resources(&template) {
             for name in NAME_PROPERTIES {
                 // A mapping's `FunctionName` says whose mapping it is.

@@ -2,6 +2,7 @@
 
 mod config;
 mod drills;
+mod package;
 mod sandbox;
 mod states_language;
 mod synth;
@@ -26,6 +27,7 @@ fn every_command_explains_itself() {
     check("help_drill_list", &["drill", "list", "--help"]);
     check("help_drill_asl", &["drill", "asl", "--help"]);
     check("help_synth", &["synth", "--help"]);
+    check("help_package", &["package", "--help"]);
     check("help_asl", &["asl", "--help"]);
     check("help_config", &["config", "--help"]);
     check("help_config_check", &["config", "check", "--help"]);
@@ -37,6 +39,10 @@ fn bad_usage_ends_with_2_and_says_what_is_allowed() {
     check("usage_no_command", &[]);
     check("usage_unknown_command", &["dril"]);
     check("usage_unknown_option", &["synth", "--output", "x"]);
+    check("usage_synth_format", &["synth", "--format", "yaml"]);
+    check("usage_synth_format_and_out", &["synth", "--format", "cfn-yaml", "--out", "cdk.out"]);
+    check("usage_synth_stack", &["synth", "--out", "cdk.out", "--stack", "my_stack"]);
+    check("usage_synth_packages_without_out", &["synth", "--packages", "packages"]);
     check("usage_scenario_without_run", &["drill", "brown_out"]);
     check("usage_seed_out_of_range", &["drill", "run", "outage", "--seed", "18446744073709551616"]);
     check("usage_seed_no_number", &["drill", "--seed", "-3"]);

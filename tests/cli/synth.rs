@@ -8,13 +8,22 @@ use serde_json::Value;
 use crate::check_in;
 use crate::sandbox::Sandbox;
 
+/// The files of the example's assembly.
+const ASSEMBLY: [&str; 5] = [
+    "cdk.out",
+    "example.asl.json",
+    "manifest.json",
+    "sqs-circuit-breaker.assets.json",
+    "sqs-circuit-breaker.template.json",
+];
+
 #[test]
 fn the_folder_holds_what_is_printed() {
     let sandbox = Sandbox::new();
     check_in(&sandbox, "synth_out", &["synth", "--out", "deep/stack"]);
     assert_eq!(sandbox.names("deep"), ["stack"], "nothing is left beside the folder");
-    assert_eq!(sandbox.names("deep/stack"), ["example.asl.json", "template.json"]);
-    assert_eq!(sandbox.run(&["synth"]).stdout, sandbox.read("deep/stack/template.json"));
+    assert_eq!(sandbox.names("deep/stack"), ASSEMBLY);
+    assert_eq!(sandbox.run(&["synth"]).stdout, sandbox.read("deep/stack/sqs-circuit-breaker.template.json"));
     let written: Value = serde_json::from_str(&sandbox.read("deep/stack/example.asl.json")).unwrap();
     assert_eq!(sandbox.run(&["asl"]).json(), written);
 }
@@ -23,11 +32,13 @@ fn the_folder_holds_what_is_printed() {
 fn a_folder_that_is_there_keeps_its_other_files() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("stack")).unwrap();
-    let sandbox = sandbox.and("stack/notes.txt", "mine").and("stack/template.json", "old");
+    let sandbox = sandbox.and("stack/notes.txt", "mine").and("stack/manifest.json", "old");
     assert_eq!(sandbox.run(&["synth", "--out", "stack"]).code, 0);
-    assert_eq!(sandbox.names("stack"), ["example.asl.json", "notes.txt", "template.json"]);
+    let mut names = sandbox.names("stack");
+    names.retain(|name| name != "notes.txt");
+    assert_eq!(names, ASSEMBLY);
     assert_eq!(sandbox.read("stack/notes.txt"), "mine");
-    assert!(sandbox.read("stack/template.json").contains("AWSTemplateFormatVersion"));
+    assert!(sandbox.read("stack/manifest.json").contains("artifacts"));
 }
 
 #[test]
@@ -36,10 +47,10 @@ fn a_place_that_cannot_be_written_is_told_and_left_alone() {
     check_in(&sandbox, "synth_out_is_a_file", &["synth", "--out", "stack"]);
     assert_eq!(sandbox.read("stack"), "a file");
     // A folder stands where a file is to go: what was there stays as it was.
-    fs::create_dir_all(sandbox.path("taken/template.json")).unwrap();
+    fs::create_dir_all(sandbox.path("taken/manifest.json")).unwrap();
     let refused = sandbox.run(&["synth", "--out", "taken"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (2, ""));
-    assert_eq!(sandbox.names("taken"), ["template.json"]);
+    assert_eq!(sandbox.names("taken"), ["manifest.json"]);
 }
 
 #[test]
@@ -61,5 +72,8 @@ fn every_configuration_of_the_checks_is_clean_and_synthesizes() {
 #[test]
 fn the_same_configuration_gives_the_same_bytes() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.run(&["synth"]).stdout, sandbox.run(&["synth"]).stdout);
+    for format in ["cfn-json", "cfn-yaml"] {
+        let args = ["synth", "--format", format, "--parameterized"];
+        assert_eq!(sandbox.run(&args).stdout, sandbox.run(&args).stdout);
+    }
 }

@@ -2,7 +2,7 @@
 
 use workflow::config::{AlarmConfig, AlarmSignal, CircuitConfig};
 
-use super::Guarded;
+use super::{ExistingAlarm, Guarded};
 use crate::resources::cloudwatch::{Alarm, Dimension, Metric, MetricDataQuery, MetricStat, Source};
 use crate::template::{Scope, Template};
 use crate::text::Text;
@@ -49,7 +49,7 @@ pub fn trip_alarm(
             &guarded.function_dimensions,
         ),
         AlarmSignal::FailedCount => count(name, settings, mapping_uuid()),
-        AlarmSignal::Existing => return existing(settings),
+        AlarmSignal::Existing => return existing(settings, guarded),
     };
     let alarm = template.resource(&scope.child("FailureAlarm"), alarm);
     TripAlarm { name: alarm.reference(), arn: alarm.arn(), described_at: alarm.arn() }
@@ -122,12 +122,9 @@ fn alarm(settings: &AlarmConfig, alarm_description: String, source: Source, thre
 
 /// The user's alarm. CloudWatch shows a composite alarm only to who may see every alarm; a metric alarm needs no more than
 /// its own ARN.
-fn existing(settings: &AlarmConfig) -> TripAlarm {
-    let arn = settings.existing_alarm_arn.as_deref().unwrap_or_default();
-    let described_at = if settings.existing_alarm_is_composite { "*" } else { arn };
-    TripAlarm {
-        name: settings.existing_alarm_name().into(),
-        arn: arn.into(),
-        described_at: described_at.into(),
-    }
+fn existing(settings: &AlarmConfig, guarded: &Guarded) -> TripAlarm {
+    let ExistingAlarm { arn, name } =
+        guarded.existing_alarm.clone().expect("the circuit's settings name the alarm, or they are not valid");
+    let described_at = if settings.existing_alarm_is_composite { "*".into() } else { arn.clone() };
+    TripAlarm { name, arn, described_at }
 }

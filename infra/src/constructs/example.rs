@@ -67,6 +67,7 @@ pub fn example(
         mapping_arn: Text::sub(mapping_arn),
         kms_key_arn: queues.key.as_ref().map(Handle::arn),
         health_check_function_arn: None,
+        existing_alarm: None,
     })
 }
 

@@ -35,6 +35,17 @@ pub struct Guarded {
     pub kms_key_arn: Option<Text>,
     /// ARN of the function that says how the dependency is, if there is one.
     pub health_check_function_arn: Option<Text>,
+    /// The alarm that exists already, if one is to trip the circuit.
+    pub existing_alarm: Option<ExistingAlarm>,
+}
+
+/// An alarm that the stack does not own.
+#[derive(Clone, Debug)]
+pub struct ExistingAlarm {
+    /// Its ARN.
+    pub arn: Text,
+    /// Its name.
+    pub name: Text,
 }
 
 impl Guarded {
@@ -52,6 +63,7 @@ impl Guarded {
             mapping_arn: mapping_arn.into(),
             kms_key_arn: consumer.kms_key_arn.as_deref().map(Text::from),
             health_check_function_arn: None,
+            existing_alarm: None,
         }
     }
 }

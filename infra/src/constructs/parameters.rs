@@ -1,17 +1,27 @@
 //! A consumer that exists already, and that the template's user names at deployment.
 
-use workflow::config::{AlarmSignal, ConsumerConfig};
+use workflow::config::{AlarmSignal, CircuitConfig, ConsumerConfig};
 
-use super::Guarded;
+use super::{ExistingAlarm, Guarded};
 use crate::resources::cloudwatch::Dimension;
 use crate::template::{Scope, Template};
 use crate::text::Text;
 
-/// A function in any partition, unqualified or with an alias or version.
-const FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?$";
+/// A function in any partition, unqualified.
+const FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+$";
 
-/// The name of a function.
-const FUNCTION_NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
+/// An alias or version of a function.
+const QUALIFIED_FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+:[^:]+$";
+
+/// A function of either kind.
+const ANY_FUNCTION_ARN: &str = "^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+(:[^:]+)?$";
+
+/// An alarm. Its name could hold a colon, but then it could not be read off the ARN.
+const ALARM_ARN: &str = "^arn:[^:]+:cloudwatch:[^:]+:[0-9]{12}:alarm:[^:]+$";
+
+/// Where a name and its qualifier stand in an ARN.
+const NAME: &[u8] = &[6];
+const NAME_AND_QUALIFIER: &[u8] = &[6, 7];
 
 /// A key, not its alias.
 const KEY_ARN: &str = "^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/.+$";
@@ -22,34 +32,26 @@ const UUID: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 impl Guarded {
     /// A consumer that exists already; what identifies it becomes parameters. What the breaker's arithmetic depends on,
     /// timeouts and the kind of queue among it, stays as it is configured, so each pattern demands what is possible.
-    pub fn parameterized(
-        template: &mut Template,
-        scope: &Scope,
-        consumer: &ConsumerConfig,
-        signal: AlarmSignal,
-    ) -> Guarded {
+    pub fn parameterized(template: &mut Template, scope: &Scope, consumer: &ConsumerConfig) -> Guarded {
         let fifo = if consumer.queue_arn.ends_with(".fifo") { r"\.fifo" } else { "" };
         let mut parameter = |segment: &str, description: &str, pattern: &str| {
             template.parameter_like(&scope.child(segment), description, pattern)
         };
-        let uuid = scope.child("ConsumerMappingUuid").logical_id();
-        // Only one signal looks at the function itself, and a parameter that nothing refers to is a mistake.
-        let function_dimensions = match signal {
-            AlarmSignal::FunctionErrors => {
-                let name = parameter("ConsumerFunctionName", "Name of the same function", FUNCTION_NAME);
-                let id = scope.child("ConsumerFunctionName").logical_id();
-                let qualifier = consumer.function_arn.splitn(8, ':').nth(7);
-                let of_qualifier = qualifier.map(|qualifier| Dimension {
-                    name: "Resource",
-                    value: Text::sub(format!("${{{id}}}:{qualifier}")),
-                });
-                let of_function = Dimension { name: "FunctionName", value: name };
-                std::iter::once(of_function).chain(of_qualifier).collect()
-            }
-            AlarmSignal::MappingEvents | AlarmSignal::FailedCount | AlarmSignal::Existing => Vec::new(),
-        };
+        let [uuid, function] =
+            ["ConsumerMappingUuid", "ConsumerFunctionArn"].map(|segment| scope.child(segment).logical_id());
+        // Metrics of an alias have a dimension more, so a function cannot stand in for an alias or the other way round.
+        let qualified = consumer.function_arn.split(':').nth(7).is_some();
+        let dimension = |name, parts| Dimension { name, value: Text::ArnParts(function.clone(), parts) };
+        let mut function_dimensions = vec![dimension("FunctionName", NAME)];
+        if qualified {
+            function_dimensions.push(dimension("Resource", NAME_AND_QUALIFIER));
+        }
         Guarded {
-            function_arn: parameter("ConsumerFunctionArn", "ARN of the function to guard", FUNCTION_ARN),
+            function_arn: parameter(
+                "ConsumerFunctionArn",
+                "ARN of the function to guard",
+                if qualified { QUALIFIED_FUNCTION_ARN } else { FUNCTION_ARN },
+            ),
             function_dimensions,
             queue_url: parameter(
                 "ConsumerQueueUrl",
@@ -75,25 +77,37 @@ impl Guarded {
                 .is_some()
                 .then(|| parameter("ConsumerKeyArn", "ARN of the key that encrypts the queue", KEY_ARN)),
             health_check_function_arn: None,
+            existing_alarm: None,
         }
     }
 
-    /// Adds the function that is asked how the dependency is, as a literal or as a parameter.
-    pub fn with_health_check(
+    /// Adds the functions and alarms that the circuit's settings name, as literals or as parameters.
+    pub fn with_settings_of(
         mut self,
+        circuit: &CircuitConfig,
         template: &mut Template,
         scope: &Scope,
-        arn: Option<&str>,
         parameterized: bool,
     ) -> Guarded {
-        self.health_check_function_arn = arn.map(|arn| {
-            if parameterized {
+        if let Some(arn) = circuit.probe.health_check_function_arn.as_deref() {
+            self.health_check_function_arn = Some(if parameterized {
                 let scope = scope.child("HealthCheckFunctionArn");
-                template.parameter_like(&scope, "ARN of the health check function", FUNCTION_ARN)
+                template.parameter_like(&scope, "ARN of the health check function", ANY_FUNCTION_ARN)
             } else {
                 arn.into()
-            }
-        });
+            });
+        }
+        if let (AlarmSignal::Existing, Some(arn)) =
+            (circuit.alarm.signal, circuit.alarm.existing_alarm_arn.as_deref())
+        {
+            self.existing_alarm = Some(if parameterized {
+                let scope = scope.child("ExistingAlarmArn");
+                let name = Text::ArnParts(scope.logical_id(), NAME);
+                ExistingAlarm { arn: template.parameter_like(&scope, "ARN of the alarm", ALARM_ARN), name }
+            } else {
+                ExistingAlarm { arn: arn.into(), name: circuit.alarm.existing_alarm_name().into() }
+            });
+        }
         self
     }
 }
