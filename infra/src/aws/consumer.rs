@@ -36,6 +36,8 @@ pub struct FoundConsumer {
     pub momentary: Momentary,
     /// Alarms on the function's metrics.
     pub alarms: Vec<AlarmSeen>,
+    /// Why they are not known, if they could not be read: knowing them is a help, not a need.
+    pub alarms_unread: Option<CloudError>,
 }
 
 /// What is so at the moment and may be otherwise in an hour.
@@ -206,8 +208,11 @@ async fn read(
             .and_then(|queue| queue.number("ApproximateNumberOfMessages"))
             .unwrap_or(0),
     };
-    let alarms = alarms(account, &function_name).await?;
-    Ok(FoundConsumer { function_name, facts, momentary, alarms })
+    let (alarms, alarms_unread) = match alarms(account, &function_name).await {
+        Ok(alarms) => (alarms, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    Ok(FoundConsumer { function_name, facts, momentary, alarms, alarms_unread })
 }
 
 /// A queue with its attributes.
@@ -286,11 +291,7 @@ async fn alarms(account: &Account, function_name: &str) -> Result<Vec<AlarmSeen>
             .dimensions(dimension.clone())
             .send()
             .await;
-        let alarms = match answer.named("DescribeAlarmsForMetric") {
-            // Knowing the alarms is a help, not a need.
-            Err(error) if error.is_denied() => continue,
-            answer => answer?,
-        };
+        let alarms = answer.named("DescribeAlarmsForMetric")?;
         seen.extend(alarms.metric_alarms().iter().map(|alarm| AlarmSeen {
             name: alarm.alarm_name().unwrap_or_default().to_owned(),
             arn: alarm.alarm_arn().unwrap_or_default().to_owned(),

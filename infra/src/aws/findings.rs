@@ -129,6 +129,7 @@ mod tests {
                 dead_letter_count: 0,
             },
             alarms: Vec::new(),
+            alarms_unread: None,
         }
     }
 

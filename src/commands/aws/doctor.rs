@@ -5,7 +5,7 @@ use serde_json::json;
 use workflow::config::{Finding, Findings, Severity};
 
 use super::deploy::open_circuits;
-use super::{block_on, connect, problem};
+use super::{block_on, connect, problem, unread_alarms};
 use crate::args::DoctorArgs;
 use crate::config_file;
 use crate::exit::ExitCode;
@@ -26,6 +26,7 @@ pub fn run(args: &DoctorArgs, printer: &mut Printer) -> Result<ExitCode, Refusal
                 continue;
             };
             let found = aws::reread(&account, consumer).await.map_err(problem)?;
+            unread_alarms(&found, printer);
             findings.extend(aws::findings(&config, name, &found, open.contains(name)).0);
             seen.push(json!({
                 "circuit": name,

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use toml::Value;
 use workflow::config::{BreakerConfig, CircuitConfig, ConsumerConfig, Finding, Findings, code};
 
-use super::{block_on, connect, problem};
+use super::{block_on, connect, problem, unread_alarms};
 use crate::args::InitArgs;
 use crate::exit::ExitCode;
 use crate::printer::Printer;
@@ -203,6 +203,7 @@ fn tell(
             printer.data(&Problem::from(finding).block());
         }
     }
+    unread_alarms(found, printer);
     let verb = if was_there { "added to" } else { "written to" };
     printer.note(&format!("circuit {name} was {verb} {file}"));
     printer.hint(if findings.is_usable() {

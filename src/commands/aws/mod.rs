@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{self, IsTerminal};
 
-use infra::aws::{Account, CloudError, Interrupt, ResourceEvent, Step, Target};
+use infra::aws::{Account, CloudError, FoundConsumer, Interrupt, ResourceEvent, Step, Target};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::runtime::{Builder, Runtime};
@@ -51,6 +51,16 @@ async fn connect(target: &TargetArgs, printer: &mut Printer) -> Result<Account, 
 fn problem(error: CloudError) -> Refusal {
     let hint = error.hint();
     Problem::error(error.to_string()).hint(hint).into()
+}
+
+/// Says that the alarms on a function are not known, if so.
+fn unread_alarms(found: &FoundConsumer, printer: &mut Printer) {
+    if let Some(error) = &found.alarms_unread {
+        printer.note(&format!(
+            "the alarms on {} could not be read, so none is judged: {error}",
+            found.function_name
+        ));
+    }
 }
 
 /// Counts the user's requests to stop (Ctrl-C, or a kind `kill`) from here on.
