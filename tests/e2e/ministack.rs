@@ -94,6 +94,21 @@ impl MiniStack {
         MiniStack { process, port, folder }
     }
 
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Calls a service that speaks JSON; answers the whole response.
+    ///
+    /// # Panics
+    /// If it refuses.
+    pub fn json(&self, service: &'static str, target: &'static str, body: &str) -> String {
+        let answer = self.call(Request::Json(service, target), body);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{target}: {answer}");
+        answer
+    }
+
     /// Where it listens.
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -119,14 +134,14 @@ impl MiniStack {
     /// Each service, and whether it holds something with this in its name.
     pub fn leftovers(&self, name: &str) -> Vec<(&'static str, bool)> {
         let holds = |(service, request)| {
-            let answer: String = self.list(request);
+            let answer = self.call(request, "{}");
             assert!(answer.starts_with("HTTP/1.1 200"), "{service}: {answer}");
             (service, answer.contains(name))
         };
         LISTS.into_iter().map(holds).collect()
     }
 
-    fn list(&self, request: Request) -> String {
+    fn call(&self, request: Request, json: &str) -> String {
         let (method, path, service, extra, body) = match request {
             Request::Get(service, path) => ("GET", path, service, String::new(), String::new()),
             Request::Query(service, action) => {
@@ -135,7 +150,7 @@ impl MiniStack {
             }
             Request::Json(service, target) => {
                 let kind = format!("Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: {target}\r\n");
-                ("POST", "/", service, kind, "{}".to_owned())
+                ("POST", "/", service, kind, json.to_owned())
             }
         };
         // Signatures are not looked at; the service is read off the credential's scope.
