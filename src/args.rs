@@ -146,7 +146,7 @@ pub struct RunOptions {
 
     /// Where and how to run it, if not on the model.
     #[command(flatten)]
-    pub live: LiveArgs,
+    pub live: Box<LiveArgs>,
 }
 
 /// Where to run a scenario.
