@@ -43,7 +43,10 @@ use Allowed::{Flag, Range, Words};
 const CIRCUIT_SETTINGS: &[Setting] = &[setting(
     "accept",
     "Unsafe findings of `breaker config check` that are accepted for this circuit. They are then warnings.",
-    Words("a list of \"blind-alarm\", \"dead-letter-retention\", \"provisioned-mode\", \"receive-budget\""),
+    Words(
+        "a list of \"blind-alarm\", \"dead-letter-retention\", \"mapping-disabled\", \"provisioned-mode\",\n\
+         # \"receive-budget\"",
+    ),
 )];
 
 const fn setting(key: &'static str, about: &'static str, allowed: Allowed) -> Setting {
