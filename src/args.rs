@@ -294,8 +294,8 @@ pub struct SynthArgs {
     #[arg(long, value_name = "FORMAT", default_value = "cfn-json", conflicts_with = "out")]
     pub format: TemplateFormat,
 
-    /// Make parameters of what identifies a consumer that exists already: its function, queue, mapping, key and health
-    /// check function.
+    /// Make parameters of what identifies a consumer that exists already: its function, queue, mapping and key, its health
+    /// check function, and an alarm of yours.
     #[arg(long)]
     pub parameterized: bool,
 

@@ -19,6 +19,10 @@ const FEATURE: &str = "aws";
 /// The build profile of what is deployed: stripped, and optimised for size.
 const PROFILE: &str = "lambda";
 
+/// Variable with the compiler's flags, and what stands between two of them. Unlike RUSTFLAGS it can hold white space.
+const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+const SEPARATOR: char = '\u{1f}';
+
 /// What builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Builder {
@@ -132,6 +136,7 @@ pub fn build(source: &Path, plan: &Plan, kinds: &[FunctionKind]) -> Result<PathB
     for kind in kinds {
         command.args(["--bin", kind.name()]);
     }
+    command.env(FLAGS, rust_flags(|name| std::env::var(name).ok()));
     command.current_dir(source).stdin(Stdio::null()).stdout(io::stderr());
     let shown = shown(&command);
     let status =
@@ -140,6 +145,20 @@ pub fn build(source: &Path, plan: &Plan, kinds: &[FunctionKind]) -> Result<PathB
         return Err(PackageError::BuildFailed { command: shown, why: status.to_string() });
     }
     Ok(dir)
+}
+
+/// The compiler's flags: those that the user has set, and one that keeps the home folder out of the binaries. Messages of
+/// a panic name source files, and without it those of the dependencies would differ from one home to the next.
+fn rust_flags(variable: impl Fn(&str) -> Option<String>) -> String {
+    let mut flags: Vec<String> = match (variable(FLAGS), variable("RUSTFLAGS")) {
+        (Some(flags), _) => flags.split(SEPARATOR).map(str::to_owned).collect(),
+        (None, Some(flags)) => flags.split_whitespace().map(str::to_owned).collect(),
+        (None, None) => Vec::new(),
+    };
+    flags.retain(|flag| !flag.is_empty());
+    let home = variable("CARGO_HOME").or_else(|| variable("HOME").map(|home| format!("{home}/.cargo")));
+    flags.extend(home.map(|home| format!("--remap-path-prefix={home}=/cargo")));
+    flags.join(&SEPARATOR.to_string())
 }
 
 /// Where cargo leaves what it builds.
@@ -197,6 +216,21 @@ mod tests {
         check(None, MAC, true, "CargoLambda arm64");
         check(None, LINUX, false, "Cargo x86_64");
         check(None, "aarch64-unknown-linux-gnu", false, "Cargo arm64");
+    }
+
+    #[test]
+    fn the_home_folder_is_kept_out_and_the_users_flags_stay() {
+        let flags = |set: &[(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            rust_flags(variable).replace(SEPARATOR, " | ")
+        };
+        assert_eq!(flags(&[("HOME", "/home/a b")]), "--remap-path-prefix=/home/a b/.cargo=/cargo");
+        assert_eq!(
+            flags(&[("RUSTFLAGS", "-C  debuginfo=1"), ("CARGO_HOME", "/c"), ("HOME", "/h")]),
+            "-C | debuginfo=1 | --remap-path-prefix=/c=/cargo"
+        );
+        assert_eq!(flags(&[(FLAGS, "--cfg\u{1f}x y"), ("RUSTFLAGS", "-g")]), "--cfg | x y");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Binaries that cannot run, but say what they need as real ones do.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 /// Machine numbers of the ELF format.
 pub const AARCH64: u16 = 183;
