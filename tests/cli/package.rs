@@ -13,9 +13,10 @@ use crate::{check, check_in};
 /// A folder `bin` with a binary of every function.
 fn binaries(machine: u16, version: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    fs::create_dir(sandbox.path("bin")).unwrap();
+    fs::create_dir(sandbox.path("bin")).expect("a sandbox can be written");
     for name in ["mapping", "probe", "rejitter", "consumer"] {
-        fs::write(sandbox.path("bin").join(name), elf(machine, &[version])).unwrap();
+        fs::write(sandbox.path("bin").join(name), elf(machine, &[version]))
+            .expect("a sandbox can be written");
     }
     sandbox
 }

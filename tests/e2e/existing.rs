@@ -139,7 +139,11 @@ fn a_breaker_goes_from_init_to_destroy_beside_a_consumer_and_leaves_it_as_it_was
     assert_eq!(place.proxy.throttles_left("CreateChangeSet"), 0);
     assert_eq!(place.proxy.metrics(&uuid), ["EventCount"]);
     place.check_told(&guard("diff", &["--fail"]), 0, &["nothing differs"]);
-    place.write_config(&place.config().replace("signal = \"failed-count\"  #", "failed_events_count = 9\nsignal = \"failed-count\"  #"));
+    place.write_config(
+        &place
+            .config()
+            .replace("signal = \"failed-count\"  #", "failed_events_count = 9\nsignal = \"failed-count\"  #"),
+    );
     place.check_told(&guard("diff", &["--fail"]), 1, &["OrdersFailureAlarm", "Threshold: 5.0 -> 9.0"]);
 
     let told = run(&mut place.command(&guard("deploy", &["--yes", "--json"])), &place.cloud);
