@@ -29,6 +29,11 @@ fn every_command_explains_itself() {
     check("help_synth", &["synth", "--help"]);
     check("help_package", &["package", "--help"]);
     check("help_asl", &["asl", "--help"]);
+    check("help_init", &["init", "--help"]);
+    check("help_doctor", &["doctor", "--help"]);
+    check("help_diff", &["diff", "--help"]);
+    check("help_deploy", &["deploy", "--help"]);
+    check("help_destroy", &["destroy", "--help"]);
     check("help_config", &["config", "--help"]);
     check("help_config_check", &["config", "check", "--help"]);
     check("help_config_default", &["config", "default", "--help"]);

@@ -19,7 +19,7 @@ const READY_POLL: Duration = Duration::from_millis(100);
 const MAX_START_COUNT: usize = 5;
 
 /// How to list what a service holds: its name, the service and operation as the emulator's request knows them, the body.
-const LISTS: [(&str, Request); 11] = [
+const LISTS: [(&str, Request<'static>); 11] = [
     ("CloudFormation", Request::Query("cloudformation", "DescribeStacks")),
     ("CloudWatch", Request::Query("monitoring", "DescribeAlarms")),
     ("IAM", Request::Query("iam", "ListRoles")),
@@ -35,9 +35,9 @@ const LISTS: [(&str, Request); 11] = [
 
 /// One of the three ways in which AWS's services are asked.
 #[derive(Clone, Copy)]
-enum Request {
+enum Request<'a> {
     Query(&'static str, &'static str),
-    Get(&'static str, &'static str),
+    Get(&'static str, &'a str),
     Json(&'static str, &'static str),
 }
 
@@ -142,7 +142,15 @@ impl MiniStack {
         LISTS.into_iter().map(holds).collect()
     }
 
-    fn call(&self, request: Request, json: &str) -> String {
+    /// Whether the bucket of the packages has objects whose keys begin so.
+    pub fn has_objects(&self, prefix: &str) -> bool {
+        let path = format!("/sqs-circuit-breaker-000000000000-us-east-1?list-type=2&prefix={prefix}");
+        let answer = self.call(Request::Get("s3", &path), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer.contains("<Key>")
+    }
+
+    fn call(&self, request: Request<'_>, json: &str) -> String {
         let (method, path, service, extra, body) = match request {
             Request::Get(service, path) => ("GET", path, service, String::new(), String::new()),
             Request::Query(service, action) => {

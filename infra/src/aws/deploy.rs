@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::error::Named;
 use super::plan::Plan;
-use super::stack::{self, ResourceEvent, StackOutput};
-use super::{Account, CloudError, assets, event_metrics};
+use super::stack::{self, Physical, ResourceEvent, StackOutput};
+use super::{Account, CloudError, assets, destroy, event_metrics};
 use crate::diff::Impact;
 use crate::package::sha256;
 
@@ -325,6 +325,7 @@ async fn execute(
         }
     };
     let mut cancelled = false;
+    let mut made = Vec::new();
     loop {
         let status = watcher.look(on_step).await?;
         match status.as_deref() {
@@ -337,6 +338,7 @@ async fn execute(
                 return Ok(Ended::Otherwise(Deployed::RolledBack { status, cause, cancelled }));
             }
             None => {
+                delete_retained(account, &ready.stack_id, &made, on_step).await?;
                 let (status, cause) = ("DELETE_COMPLETE".to_owned(), watcher.cause.take());
                 return Ok(Ended::Otherwise(Deployed::RolledBack { status, cause, cancelled }));
             }
@@ -349,8 +351,26 @@ async fn execute(
         }
         cancelled = true;
         on_step(Step::Cancelling);
+        made = stack::resources(account, &ready.stack_id).await?;
         cancel().await?;
     }
+}
+
+/// Deletes the circuits' table of a stack whose creation was taken back by deleting it: to CloudFormation that is a
+/// deletion like any other, and the table is retained. Nothing was ever in it.
+async fn delete_retained(
+    account: &Account,
+    stack_id: &str,
+    made: &[Physical],
+    on_step: &mut dyn FnMut(Step),
+) -> Result<(), CloudError> {
+    // What was made between the two calls is only in the second list, which not every endpoint keeps.
+    let late = stack::resources(account, stack_id).await.unwrap_or_default();
+    let tables: BTreeSet<&str> = [made, &late].into_iter().filter_map(destroy::table).collect();
+    for table in tables {
+        destroy::delete_table(account, table, on_step).await?;
+    }
+    Ok(())
 }
 
 /// Follows one operation on a stack by its events.

@@ -101,7 +101,8 @@ async fn bucket(account: &Account, stack: &StackState) -> Result<Option<Bucket>,
     Ok(assets::find_bucket(account, Some(name)).await.ok())
 }
 
-fn table(resources: &[Physical]) -> Option<&str> {
+/// Physical id of the circuits' table.
+pub(super) fn table(resources: &[Physical]) -> Option<&str> {
     resources.iter().find(|one| one.resource_type == TABLE).map(|one| one.physical_id.as_str())
 }
 
@@ -207,7 +208,7 @@ pub async fn destroy(
 
 /// The table is retained by the stack's deletion, because while a circuit is open its item is the only record of what
 /// its mapping is to get back. With every circuit closed it is of no more use.
-async fn delete_table(
+pub(super) async fn delete_table(
     account: &Account,
     table: &str,
     on_step: &mut dyn FnMut(Step),
