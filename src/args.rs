@@ -537,7 +537,7 @@ pub struct StackArgs {
     pub config: Option<PathBuf>,
 
     /// Name of the stack.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
     pub stack: String,
 
     /// The folder with the packages of the functions, as `breaker package` writes them.
@@ -604,7 +604,7 @@ pub enum Approval {
   ExitCode::help_with_one("not everything could be deleted")))]
 pub struct DestroyArgs {
     /// Name of the stack.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
     pub stack: String,
 
     /// Do not ask.

@@ -26,6 +26,18 @@ pub struct Reading {
 /// # Errors
 /// A file that cannot be read, is not TOML, or holds what is refused: errors, and what is unsafe and not accepted.
 pub fn load(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig, Refusal> {
+    let config = load_quietly(given, printer)?;
+    for finding in config.validate().warnings() {
+        printer.problem(&finding.into());
+    }
+    Ok(config)
+}
+
+/// The same, without a word about its warnings.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_quietly(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig, Refusal> {
     let path = match given {
         Some(path) => path,
         None if Path::new(DEFAULT_FILE).exists() => {
@@ -37,11 +49,7 @@ pub fn load(given: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig
             return Ok(BreakerConfig::default());
         }
     };
-    let config = load_file(path)?;
-    for finding in config.validate().warnings() {
-        printer.problem(&finding.into());
-    }
-    Ok(config)
+    load_file(path)
 }
 
 /// The configuration in `path`, without a word about its warnings.
@@ -83,7 +91,10 @@ pub fn read(path: &Path) -> Result<Reading, Problem> {
 fn read_toml(path: &Path) -> Result<String, Problem> {
     let text = read_text("the configuration", path).map_err(|problem| {
         if path == Path::new(DEFAULT_FILE) && !path.exists() {
-            problem.hint("`breaker config default > breaker.toml` writes one to start from")
+            problem.hint(
+                "`breaker init --function NAME` writes one for a consumer of yours, `breaker config default` prints one \
+                 with every setting",
+            )
         } else {
             problem
         }

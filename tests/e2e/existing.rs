@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -88,6 +89,11 @@ impl Place {
         fs::write(self.cloud.folder().join("guard.toml"), text).expect("the folder can be written");
     }
 
+    /// Event metrics of a mapping.
+    fn metrics(&self, uuid: &str) -> Vec<String> {
+        self.cloud.event_metrics(uuid)
+    }
+
     /// Writes the state of a circuit, as its workflow would.
     fn set_circuit(&self, table: &str, state: &str) {
         let item = serde_json::json!({ "TableName": table, "Item": {
@@ -134,7 +140,7 @@ fn a_breaker_goes_from_init_to_destroy_beside_a_consumer_and_leaves_it_as_it_was
             "breaker destroy",
         ],
     );
-    assert!(place.proxy.metrics(&uuid).is_empty(), "a failed deployment switched event metrics on");
+    assert!(place.metrics(&uuid).is_empty(), "a failed deployment switched event metrics on");
     place.check_told(&guard("deploy", &["--yes"]), 2, &["ROLLBACK_COMPLETE", "can only delete it"]);
     place.check(&guard("destroy", &["--yes"]), 0);
 
@@ -143,8 +149,16 @@ fn a_breaker_goes_from_init_to_destroy_beside_a_consumer_and_leaves_it_as_it_was
     place.proxy.throttle("CreateChangeSet", 1);
     place.check(&guard("deploy", &["--yes"]), 0);
     assert_eq!(place.proxy.throttles_left("CreateChangeSet"), 0);
-    assert_eq!(place.proxy.metrics(&uuid), ["EventCount"]);
+    assert_eq!(place.metrics(&uuid), ["EventCount"]);
     place.check_told(&guard("diff", &["--fail"]), 0, &["nothing differs"]);
+    // Where the plan sees a difference that CloudFormation does not, its empty change set is no failure.
+    place.proxy.alter_templates("notBreaching", "ignore");
+    place.check_told(
+        &guard("deploy", &["--yes"]),
+        0,
+        &["TreatMissingData", "CloudFormation had nothing to change"],
+    );
+    place.proxy.alter_templates("", "");
     place.write_config(
         &place
             .config()
@@ -152,7 +166,10 @@ fn a_breaker_goes_from_init_to_destroy_beside_a_consumer_and_leaves_it_as_it_was
     );
     place.check_told(&guard("diff", &["--fail"]), 1, &["OrdersFailureAlarm", "Threshold: 5.0 -> 9.0"]);
 
-    let told = run(&mut place.command(&guard("deploy", &["--yes", "--json"])), &place.cloud);
+    // Nobody can be asked here. A threshold gives nobody more rights, so that by default nobody needs to be.
+    place.check_told(&guard("deploy", &["--require-approval", "any"]), 2, &["needs your approval"]);
+    place.check_told(&guard("diff", &["--fail"]), 1, &["Threshold: 5.0 -> 9.0"]);
+    let told = run(&mut place.command(&guard("deploy", &["--json"])), &place.cloud);
     let told: Value = serde_json::from_str(&told).expect("JSON");
     let output = |name: &str| {
         let outputs = told["outputs"].as_array().expect("a list");
@@ -175,8 +192,11 @@ fn a_breaker_goes_from_init_to_destroy_beside_a_consumer_and_leaves_it_as_it_was
         &["orders: mapping Enabled"],
     );
     place.set_circuit(&table, "closed");
+    place.proxy.keep_stacks(true);
+    place.check_told(&guard("destroy", &["--yes"]), 1, &["DELETE_FAILED", "Export of it is in use"]);
+    place.proxy.keep_stacks(false);
     place.check_told(&guard("destroy", &["--yes"]), 0, &["switched off again", "nothing of it is left"]);
-    assert!(place.proxy.metrics(&uuid).is_empty(), "the event metrics were not put back");
+    assert!(place.metrics(&uuid).is_empty(), "the event metrics were not put back");
     assert_eq!(place.left(), [""; 0], "something of the breaker is left");
     assert!(!place.cloud.has_objects(&format!("sqs-circuit-breaker/{GUARD}/")), "packages are left");
     place.check_told(&["doctor", "--config", "guard.toml"], 0, &["orders: mapping Enabled"]);
@@ -193,6 +213,17 @@ fn what_does_not_fit_is_told_before_anything_is_changed() {
     place.check_told(&["init", "--function", "nobody"], 2, &["Function not found", "check the name"]);
     place.check(&["init", "--function", &place.function, "--circuit", "orders", "--config", "guard.toml"], 0);
     let config = place.config();
+    let mode =
+        |name: &str| fs::metadata(place.cloud.folder().join(name)).expect("it is there").permissions().mode();
+    fs::write(place.cloud.folder().join("any"), "").expect("the folder can be written");
+    assert_eq!(mode("guard.toml"), mode("any"), "others may not read the configuration");
+
+    place.cloud.make_foreign_stack();
+    for command in ["deploy", "destroy"] {
+        let mut args = guard(command, &["--yes"]);
+        args[2] = "foreign";
+        place.check_told(&args, 2, &["stack foreign holds no circuit breaker", "--stack"]);
+    }
 
     place.write_config(&config.replace(":us-east-1:", ":eu-west-1:"));
     place.check_told(
@@ -207,6 +238,10 @@ fn what_does_not_fit_is_told_before_anything_is_changed() {
     place.check_told(&["doctor", "--config", "guard.toml"], 0, &["in the account it is 12"]);
     place.write_config(&config);
     place.check_told(&guard("deploy", &["--packages", "nowhere"]), 2, &["breaker package"]);
+    place.check_told(&guard("destroy", &["--yes"]), 2, &["there is no stack guard-e2e"]);
+    place.cloud.put_object("sqs-circuit-breaker/guard-e2e/digest/probe.zip");
+    place.check_told(&guard("destroy", &[]), 2, &["left 1 objects in the bucket", "--yes"]);
+    place.check_told(&guard("destroy", &["--yes"]), 0, &["deleted 1 objects"]);
     place.check_told(&guard("destroy", &["--yes"]), 2, &["there is no stack guard-e2e"]);
 
     let mut without = place.command(&guard("deploy", &["--yes"]));
@@ -247,6 +282,6 @@ fn stopping_a_deployment_makes_cloudformation_take_it_back() {
         rest.contains("stopping: CloudFormation takes back") && rest.contains("you stopped the deployment"),
         "{rest}"
     );
-    // The packages stay in the bucket until `destroy`.
     assert_eq!(place.left(), [""; 0], "something of the breaker is left");
+    assert!(!place.cloud.has_objects(&format!("sqs-circuit-breaker/{GUARD}/")), "packages are left");
 }

@@ -15,7 +15,8 @@
 //!   `drill/src/cloud/eventbridge/tests.rs` hold the model of it against AWS's documentation).
 //! - permissions. It enforces no IAM; the model evaluates the roles' policies.
 //! - the lag of a mapping. It switches at once; the model has deliveries that come late.
-//! - event metrics of a mapping, which it drops (in [`existing`] a proxy before it remembers them), and backpressure, throttling and cold starts as they are on AWS.
+//! - event metrics of a mapping: `scripts/start_ministack.py` remembers whether they are on, but there are none. Backpressure,
+//!   throttling and cold starts as they are on AWS.
 //! - waits of the workflow's `Wait` states in full: it is told to shorten them to a tenth (`SFN_WAIT_SCALE`).
 //! - a `TimeoutSeconds` that is an expression, which `scripts/start_ministack.py` evaluates in its place.
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long it may take to be ready; it takes about a second.
@@ -38,6 +39,7 @@ const LISTS: [(&str, Request<'static>); 11] = [
 enum Request<'a> {
     Query(&'static str, &'static str),
     Get(&'static str, &'a str),
+    Put(&'static str, &'a str),
     Json(&'static str, &'static str),
 }
 
@@ -150,9 +152,35 @@ impl MiniStack {
         answer.contains("<Key>")
     }
 
+    /// Puts an object there, as an interrupted deployment would leave it.
+    pub fn put_object(&self, key: &str) {
+        let path = format!("/sqs-circuit-breaker-000000000000-us-east-1/{key}");
+        let answer = self.call(Request::Put("s3", &path), "a package");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// The event metrics of a mapping that are on.
+    pub fn event_metrics(&self, uuid: &str) -> Vec<String> {
+        let path = format!("/2015-03-31/event-source-mappings/{uuid}");
+        let answer = self.call(Request::Get("lambda", &path), "");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("headers and body");
+        let mapping: Value = serde_json::from_str(body).expect("JSON");
+        let names = mapping["MetricsConfig"]["Metrics"].as_array().cloned().unwrap_or_default();
+        names.iter().map(|name| name.as_str().expect("text").to_owned()).collect()
+    }
+
+    /// Makes a stack `foreign` that holds a queue and no breaker.
+    pub fn make_foreign_stack(&self) {
+        const CREATE: &str = "CreateStack&StackName=foreign&TemplateBody=%7B%22Resources%22%3A%7B%22Theirs%22%3A%7B%22Type%22\
+                              %3A%22AWS%3A%3ASQS%3A%3AQueue%22%7D%7D%7D";
+        let answer = self.call(Request::Query("cloudformation", CREATE), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     fn call(&self, request: Request<'_>, json: &str) -> String {
         let (method, path, service, extra, body) = match request {
             Request::Get(service, path) => ("GET", path, service, String::new(), String::new()),
+            Request::Put(service, path) => ("PUT", path, service, String::new(), json.to_owned()),
             Request::Query(service, action) => {
                 let kind = "Content-Type: application/x-www-form-urlencoded\r\n".to_owned();
                 ("POST", "/", service, kind, format!("Action={action}"))

@@ -1,5 +1,5 @@
-//! A proxy before the emulator that supplies what the emulator lacks: it remembers a mapping's event metrics, throttles a
-//! call, and keeps a stack in progress.
+//! A proxy before the emulator that supplies what the emulator lacks: it throttles a call, keeps a stack in progress, shows
+//! a template that differs, and a stack that cannot be deleted.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,20 +7,22 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
-
-/// Path of one mapping in Lambda's API, up to its UUID.
-const MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
+/// The event of a stack that cannot be deleted.
+const KEPT_EVENT: &str = "<StackEvents><member><EventId>kept</EventId><LogicalResourceId>guard-e2e</LogicalResourceId>\
+     <ResourceType>AWS::CloudFormation::Stack</ResourceType><ResourceStatus>DELETE_FAILED</ResourceStatus>\
+     <ResourceStatusReason>Export of it is in use</ResourceStatusReason></member>";
 
 /// What the proxy knows and does.
 #[derive(Default)]
 pub struct Faults {
-    /// Event metrics by the UUID of their mapping.
-    metrics: BTreeMap<String, Vec<String>>,
     /// CloudFormation's actions that are throttled, and how often yet.
     throttles: BTreeMap<String, usize>,
     /// Whether a stack that is complete is shown as in progress until it is deleted.
     held: bool,
+    /// What deployed templates are shown with, and in the place of what.
+    template: Option<(&'static str, &'static str)>,
+    /// Whether stacks cannot be deleted, and whether somebody has tried.
+    kept: Option<bool>,
 }
 
 /// A running proxy. Ends with its value.
@@ -53,11 +55,6 @@ impl Proxy {
         ["--endpoint-url".to_owned(), url, "--region".to_owned(), "us-east-1".to_owned()]
     }
 
-    /// Event metrics of a mapping.
-    pub fn metrics(&self, uuid: &str) -> Vec<String> {
-        self.faults().metrics.get(uuid).cloned().unwrap_or_default()
-    }
-
     /// Throttles the next `count` calls of an action of CloudFormation.
     pub fn throttle(&self, action: &str, count: usize) {
         self.faults().throttles.insert(action.to_owned(), count);
@@ -71,6 +68,16 @@ impl Proxy {
     /// Shows stacks as in progress until one is deleted.
     pub fn hold(&self) {
         self.faults().held = true;
+    }
+
+    /// Shows deployed templates with `after` in the place of `before`; with two empty texts as they are.
+    pub fn alter_templates(&self, before: &'static str, after: &'static str) {
+        self.faults().template = Some((before, after)).filter(|_| !before.is_empty());
+    }
+
+    /// Fails to delete stacks, with no resource to blame, as for an export that others use.
+    pub fn keep_stacks(&self, kept: bool) {
+        self.faults().kept = kept.then_some(false);
     }
 
     fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
@@ -131,10 +138,6 @@ impl Message {
         stream.write_all(&self.body).ok()
     }
 
-    fn path(&self) -> &str {
-        self.first.split(' ').nth(1).unwrap_or_default()
-    }
-
     /// The action of a request to CloudFormation.
     fn action(&self) -> Option<String> {
         let text = std::str::from_utf8(&self.body).ok()?;
@@ -156,10 +159,18 @@ fn serve(mut client: TcpStream, upstream: u16, faults: &Mutex<Faults>) -> Option
     answer.write(&mut client)
 }
 
-/// A throttled call, as the query protocol answers it.
+/// A call that does not come through, as the query protocol answers it.
 fn refusal(request: &Message, faults: &Mutex<Faults>) -> Option<Message> {
     let action = request.action()?;
     let mut faults = faults.lock().ok()?;
+    if let Some(tried) = faults.kept.as_mut().filter(|_| action == "DeleteStack") {
+        *tried = true;
+        return Some(Message {
+            first: "HTTP/1.1 200 OK".to_owned(),
+            headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
+            body: "<DeleteStackResponse/>".into(),
+        });
+    }
     let left = faults.throttles.get_mut(&action).filter(|left| **left > 0)?;
     *left -= 1;
     let body = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>\
@@ -172,30 +183,25 @@ fn refusal(request: &Message, faults: &Mutex<Faults>) -> Option<Message> {
 }
 
 fn amend(request: &Message, answer: &mut Message, faults: &mut Faults) {
-    if let Some(uuid) = request.path().strip_prefix(MAPPINGS).filter(|uuid| !uuid.contains('?')) {
-        with_metrics(uuid, request, answer, faults);
-    }
+    let mut replace = |before: &str, after: &str| {
+        let text = String::from_utf8_lossy(&answer.body);
+        answer.body = text.replacen(before, after, 1).into_bytes();
+    };
     match request.action().as_deref() {
         Some("DeleteStack") => faults.held = false,
         Some("DescribeStacks") if faults.held => {
-            let text = String::from_utf8_lossy(&answer.body);
-            answer.body = text.replace("CREATE_COMPLETE", "CREATE_IN_PROGRESS").into_bytes();
+            replace("CREATE_COMPLETE", "CREATE_IN_PROGRESS");
+        }
+        Some("DescribeStacks") if faults.kept == Some(true) => {
+            replace("UPDATE_COMPLETE<", "DELETE_FAILED<");
+            replace("CREATE_COMPLETE<", "DELETE_FAILED<");
+        }
+        Some("DescribeStackEvents") if faults.kept == Some(true) => replace("<StackEvents>", KEPT_EVENT),
+        Some("GetTemplate") => {
+            if let Some((before, after)) = faults.template {
+                replace(before, after);
+            }
         }
         _ => {}
-    }
-}
-
-/// Lambda answers each call on a mapping with its metrics.
-fn with_metrics(uuid: &str, request: &Message, answer: &mut Message, faults: &mut Faults) {
-    if let Ok(update) = serde_json::from_slice::<Value>(&request.body)
-        && let Some(metrics) = update["MetricsConfig"]["Metrics"].as_array()
-    {
-        let names = metrics.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        faults.metrics.insert(uuid.to_owned(), names);
-    }
-    let known = faults.metrics.get(uuid);
-    if let (Some(known), Ok(mut mapping)) = (known, serde_json::from_slice::<Value>(&answer.body)) {
-        mapping["MetricsConfig"]["Metrics"] = known.clone().into();
-        answer.body = mapping.to_string().into_bytes();
     }
 }

@@ -2,23 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use aws_sdk_cloudformation::types::{
-    Capability, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement,
-};
 use tokio::sync::watch;
 
+use super::change_set::{Ready, change_set, discard};
 use super::error::Named;
 use super::plan::Plan;
 use super::stack::{self, Physical, ResourceEvent, StackOutput};
+use super::watch::Watcher;
 use super::{Account, CloudError, assets, destroy, event_metrics};
-use crate::diff::Impact;
-use crate::package::sha256;
-
-/// Shortest and longest pause between two looks at an operation in progress.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How often the user has asked to stop; counted up by whoever hears the signal.
 pub type Interrupt = watch::Receiver<u32>;
@@ -63,6 +55,8 @@ pub enum Deployed {
         /// Whether CloudFormation had anything to change.
         changed: bool,
     },
+    /// The user stopped it before CloudFormation began.
+    NotBegun,
     /// CloudFormation took everything back.
     RolledBack {
         /// The stack's status afterwards.
@@ -89,30 +83,55 @@ pub async fn deploy(
 ) -> Result<Deployed, CloudError> {
     let plan = request.plan;
     upload(account, request, interrupt, on_step).await?;
-    let changed = match change_set(account, plan).await? {
-        None => false,
-        Some(ready) => {
-            if *interrupt.borrow() > 0 {
-                discard(account, plan, &ready).await?;
-                return Ok(Deployed::RolledBack {
-                    status: "not begun".to_owned(),
-                    cause: None,
-                    cancelled: true,
-                });
-            }
-            match execute(account, plan, &ready, interrupt, on_step).await? {
-                Ended::Well => true,
-                Ended::Otherwise(deployed) => return Ok(deployed),
-            }
+    let changed = match change_set(account, plan).await {
+        Ok(None) => false,
+        Ok(Some(ready)) if *interrupt.borrow() > 0 => {
+            discard(account, plan, &ready).await?;
+            forget_packages(account, plan, on_step).await?;
+            return Ok(Deployed::NotBegun);
+        }
+        Ok(Some(ready)) => match execute(account, plan, &ready, interrupt, on_step).await? {
+            Ended::Well => true,
+            Ended::Otherwise(deployed) => return Ok(deployed),
+        },
+        Err(error) => {
+            // The first error is the one to tell. What cannot be cleared now, `destroy` clears.
+            let _ = forget_packages(account, plan, on_step).await;
+            return Err(error);
         }
     };
     for uuid in &plan.switch_on {
         event_metrics::switch(account, uuid, true).await?;
         on_step(Step::EventMetrics(uuid.clone(), true));
     }
-    put_back(account, &plan.put_back, on_step).await?;
+    put_back(account, &plan.put_back, on_step).await.map_err(|error| {
+        // The stack's record of them has just gone, so nobody else will say so.
+        CloudError::unfit(
+            format!(
+                "the stack is updated, but not all of the event metrics that an earlier deployment switched on could be \
+                 switched off again ({}): {error}",
+                plan.put_back.join(", ")
+            ),
+            "for each of them: aws lambda update-event-source-mapping --uuid UUID --metrics-config '{\"Metrics\": []}'",
+        )
+    })?;
     let outputs = stack::describe(account, &plan.stack).await?.map(|stack| stack.outputs).unwrap_or_default();
     Ok(Deployed::Done { outputs, changed })
+}
+
+/// Where there is no stack, nothing names its packages any more, so they go too. A stack that somebody else is making
+/// needs them.
+async fn forget_packages(
+    account: &Account,
+    plan: &Plan,
+    on_step: &mut dyn FnMut(Step),
+) -> Result<(), CloudError> {
+    if plan.deployed.is_some() || !stack::is_gone(account, &plan.stack).await? {
+        return Ok(());
+    }
+    let (count, bucket_too) = assets::clear(account, &plan.bucket, &plan.stack).await?;
+    on_step(Step::AssetsDeleted(count, bucket_too));
+    Ok(())
 }
 
 /// Switches event metrics off again. A mapping that is gone needs nothing.
@@ -159,138 +178,6 @@ fn parameter<'a>(plan: &'a Plan, name: &str) -> &'a str {
     found.map(|(_, value)| value.as_str()).unwrap_or_default()
 }
 
-/// A change set that can be executed.
-struct Ready {
-    name: String,
-    stack_id: String,
-    resource_count: usize,
-}
-
-/// Makes a change set; none if there is nothing to change.
-async fn change_set(account: &Account, plan: &Plan) -> Result<Option<Ready>, CloudError> {
-    let text = plan.template.to_string();
-    let digest = sha256(format!("{text}{:?}", plan.parameters).as_bytes());
-    let key = format!("{}template-{digest}.json", assets::stack_prefix(&plan.stack));
-    // Small or large, it goes by way of the bucket: CloudFormation takes 51,200 bytes directly, 1 MB from there.
-    assets::upload_text(account, &plan.bucket, &key, text).await?;
-    let name = format!("breaker-{}", &digest[..16]);
-    let kind = if plan.deployed.is_some() { ChangeSetType::Update } else { ChangeSetType::Create };
-    let parameters = plan
-        .parameters
-        .iter()
-        .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build());
-    // One that an interrupted run left behind has the same name and may be stale.
-    let old = account.cloudformation.delete_change_set().stack_name(&plan.stack).change_set_name(&name);
-    match old.send().await.named("DeleteChangeSet") {
-        Err(error) if error.is_missing() => {}
-        answer => drop(answer?),
-    }
-    let created = account
-        .cloudformation
-        .create_change_set()
-        .stack_name(&plan.stack)
-        .change_set_name(&name)
-        .change_set_type(kind)
-        .template_url(assets::object_url(account, &plan.bucket, &key))
-        .capabilities(Capability::CapabilityIam)
-        .set_parameters(Some(parameters.collect()))
-        .send()
-        .await
-        .named("CreateChangeSet")?;
-    let stack_id = created.stack_id().unwrap_or(&plan.stack).to_owned();
-    // From here on by its ARN, which names one change set whatever the stack is called by.
-    let name = created.id().map_or(name, str::to_owned);
-    let ready = Ready { name, stack_id, resource_count: 0 };
-    prepared(account, plan, ready).await
-}
-
-/// Waits until the change set can be executed.
-async fn prepared(account: &Account, plan: &Plan, mut ready: Ready) -> Result<Option<Ready>, CloudError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let set = account
-            .cloudformation
-            .describe_change_set()
-            .stack_name(&ready.stack_id)
-            .change_set_name(&ready.name)
-            .send()
-            .await
-            .named("DescribeChangeSet")?;
-        match set.status() {
-            Some(ChangeSetStatus::CreateComplete) => break,
-            Some(ChangeSetStatus::Failed) => {
-                let reason = set.status_reason().unwrap_or_default().to_owned();
-                discard(account, plan, &ready).await?;
-                if reason.contains("didn't contain changes")
-                    || reason.contains("No updates are to be performed")
-                {
-                    return Ok(None);
-                }
-                return Err(CloudError::unfit(
-                    format!("CloudFormation cannot make a change set: {reason}"),
-                    "nothing was changed; mend what it names, then deploy again",
-                ));
-            }
-            _ => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-    let replaced = replacements(account, &mut ready).await?;
-    let planned: BTreeSet<&String> = plan
-        .diff
-        .changes
-        .iter()
-        .filter(|change| matches!(change.impact, Impact::Replace | Impact::MayReplace))
-        .map(|change| &change.logical_id)
-        .collect();
-    let surprises: Vec<&str> =
-        replaced.iter().filter(|id| !planned.contains(id)).map(String::as_str).collect();
-    if surprises.is_empty() {
-        return Ok(Some(ready));
-    }
-    let what = format!(
-        "CloudFormation would replace {}, which the plan does not show; what they hold would be lost",
-        surprises.join(", ")
-    );
-    discard(account, plan, &ready).await?;
-    Err(CloudError::unfit(
-        what,
-        "nothing was changed; deploy the template from `breaker synth` by hand if this is meant",
-    ))
-}
-
-/// Resources that CloudFormation is sure to replace. Counts those that change.
-async fn replacements(account: &Account, ready: &mut Ready) -> Result<Vec<String>, CloudError> {
-    let describe = account.cloudformation.describe_change_set();
-    let mut pages = describe.stack_name(&ready.stack_id).change_set_name(&ready.name).into_paginator().send();
-    let mut replaced = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.named("DescribeChangeSet")?;
-        for change in page.changes().iter().filter_map(|change| change.resource_change()) {
-            ready.resource_count += 1;
-            let is_replaced = change.action() == Some(&ChangeAction::Modify)
-                && change.replacement() == Some(&Replacement::True);
-            if is_replaced {
-                replaced.extend(change.logical_resource_id().map(str::to_owned));
-            }
-        }
-    }
-    Ok(replaced)
-}
-
-/// Deletes a change set that is not to be executed, and the stack if there was nothing but this change set.
-async fn discard(account: &Account, plan: &Plan, ready: &Ready) -> Result<(), CloudError> {
-    let cloudformation = &account.cloudformation;
-    let delete = cloudformation.delete_change_set().stack_name(&ready.stack_id).change_set_name(&ready.name);
-    delete.send().await.named("DeleteChangeSet")?;
-    if plan.deployed.is_none() {
-        cloudformation.delete_stack().stack_name(&ready.stack_id).send().await.named("DeleteStack")?;
-    }
-    Ok(())
-}
-
 enum Ended {
     Well,
     Otherwise(Deployed),
@@ -308,22 +195,6 @@ async fn execute(
     let execute = account.cloudformation.execute_change_set();
     let execute = execute.stack_name(&ready.stack_id).change_set_name(&ready.name);
     execute.send().await.named("ExecuteChangeSet")?;
-    let is_new = plan.deployed.is_none();
-    let cancel = async || {
-        if is_new {
-            account
-                .cloudformation
-                .delete_stack()
-                .stack_name(&ready.stack_id)
-                .send()
-                .await
-                .named("DeleteStack")
-                .map(drop)
-        } else {
-            let cancel = account.cloudformation.cancel_update_stack().stack_name(&ready.stack_id);
-            cancel.send().await.named("CancelUpdateStack").map(drop)
-        }
-    };
     let mut cancelled = false;
     let mut made = Vec::new();
     loop {
@@ -339,6 +210,7 @@ async fn execute(
             }
             None => {
                 delete_retained(account, &ready.stack_id, &made, on_step).await?;
+                forget_packages(account, plan, on_step).await?;
                 let (status, cause) = ("DELETE_COMPLETE".to_owned(), watcher.cause.take());
                 return Ok(Ended::Otherwise(Deployed::RolledBack { status, cause, cancelled }));
             }
@@ -352,7 +224,21 @@ async fn execute(
         cancelled = true;
         on_step(Step::Cancelling);
         made = stack::resources(account, &ready.stack_id).await?;
-        cancel().await?;
+        cancel(account, plan, &ready.stack_id).await?;
+    }
+}
+
+/// Has CloudFormation take back what it did: a creation by deleting the stack.
+async fn cancel(account: &Account, plan: &Plan, stack_id: &str) -> Result<(), CloudError> {
+    let cloudformation = &account.cloudformation;
+    if plan.deployed.is_none() {
+        let delete = cloudformation.delete_stack().stack_name(stack_id);
+        return delete.send().await.named("DeleteStack").map(drop);
+    }
+    match cloudformation.cancel_update_stack().stack_name(stack_id).send().await.named("CancelUpdateStack") {
+        // An update that has just come to its end cannot be cancelled any more: its status says how it ended.
+        Err(CloudError::Refused { code, .. }) if code == "ValidationError" => Ok(()),
+        answer => answer.map(drop),
     }
 }
 
@@ -371,60 +257,4 @@ async fn delete_retained(
         destroy::delete_table(account, table, on_step).await?;
     }
     Ok(())
-}
-
-/// Follows one operation on a stack by its events.
-pub(super) struct Watcher<'a> {
-    account: &'a Account,
-    stack_id: String,
-    last: Option<String>,
-    pause: Duration,
-    /// The first resource that failed.
-    pub(super) cause: Option<ResourceEvent>,
-}
-
-impl<'a> Watcher<'a> {
-    /// Begins after the newest event.
-    pub(super) async fn new(account: &'a Account, stack_id: &str) -> Result<Watcher<'a>, CloudError> {
-        let newest = stack::events_since(account, stack_id, None).await?;
-        Ok(Watcher {
-            account,
-            stack_id: stack_id.to_owned(),
-            last: Some(newest.last().map(|event| event.event_id.clone()).unwrap_or_default()),
-            pause: FIRST_PAUSE,
-            cause: None,
-        })
-    }
-
-    /// Tells what is new; the stack's status, none if it is gone.
-    pub(super) async fn look(&mut self, on_step: &mut dyn FnMut(Step)) -> Result<Option<String>, CloudError> {
-        // The status first: what it says, the events that are read after it explain.
-        let status = stack::describe(self.account, &self.stack_id).await?.map(|stack| stack.status);
-        let events = stack::events_since(self.account, &self.stack_id, self.last.as_deref()).await?;
-        if let Some(newest) = events.last() {
-            self.last = Some(newest.event_id.clone());
-            self.pause = FIRST_PAUSE;
-        }
-        for event in events {
-            if self.cause.is_none() && event.is_cause() {
-                self.cause = Some(event.clone());
-            }
-            on_step(Step::Resource(event));
-        }
-        Ok(status.filter(|status| status != "DELETE_COMPLETE"))
-    }
-
-    /// Waits a while; whether the user asked to stop meanwhile.
-    pub(super) async fn pause(&mut self, interrupt: &mut Interrupt) -> bool {
-        let pause = self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => false,
-            changed = interrupt.changed() => match changed {
-                Ok(()) => true,
-                // Nobody listens for signals: then there is only the time.
-                Err(_) => { tokio::time::sleep(pause).await; false }
-            },
-        }
-    }
 }

@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use workflow::circuit::{CircuitState, item};
 
 use super::assets::{self, Bucket};
-use super::deploy::{Interrupt, Step, Watcher, put_back};
+use super::deploy::{Interrupt, Step, put_back};
 use super::error::Named;
 use super::plan::switched_on;
 use super::stack::{self, Physical, ResourceEvent, StackState};
+use super::watch::Watcher;
 use super::{Account, CloudError};
 use crate::assets::ASSET_BUCKET;
 
@@ -72,6 +73,7 @@ pub enum Destroyed {
 /// Calls that fail, and a stack that somebody is changing.
 pub async fn leaving(account: &Account, name: &str) -> Result<Option<Leaving>, CloudError> {
     let Some(stack) = stack::describe(account, name).await? else { return Ok(None) };
+    stack::is_ours(name, &stack)?;
     if stack.is_busy() {
         return Err(CloudError::unfit(
             format!("stack {name} is in {}: somebody is changing it", stack.status),
@@ -88,6 +90,35 @@ pub async fn leaving(account: &Account, name: &str) -> Result<Option<Leaving>, C
         name: name.to_owned(),
         stack,
     }))
+}
+
+/// Packages of a stack that is not there: a first deployment that was killed leaves them. The default bucket with how many
+/// objects; none where there is nothing left.
+///
+/// # Errors
+/// Calls that fail.
+pub async fn stray_packages(account: &Account, name: &str) -> Result<Option<(Bucket, usize)>, CloudError> {
+    let bucket = assets::find_bucket(account, None).await?;
+    if !bucket.exists {
+        return Ok(None);
+    }
+    let count = assets::keys(account, &bucket, &assets::stack_prefix(name)).await?.len();
+    Ok((count > 0).then_some((bucket, count)))
+}
+
+/// Deletes them.
+///
+/// # Errors
+/// Calls that fail. It can be run again.
+pub async fn clear_stray_packages(
+    account: &Account,
+    bucket: &Bucket,
+    name: &str,
+    on_step: &mut dyn FnMut(Step),
+) -> Result<(), CloudError> {
+    let (count, bucket_too) = assets::clear(account, bucket, name).await?;
+    on_step(Step::AssetsDeleted(count, bucket_too));
+    Ok(())
 }
 
 /// The bucket that the stack's parameter names, if it still exists.
@@ -183,9 +214,11 @@ pub async fn destroy(
     on_step(Step::Started(leaving.resources.len()));
     account.cloudformation.delete_stack().stack_name(id).send().await.named("DeleteStack")?;
     while let Some(status) = watcher.look(on_step).await? {
-        // Right after the call the stack may still show the status that it had before.
-        if status == "DELETE_FAILED" && watcher.cause.is_some() {
-            return Ok(Destroyed::Failed { status, cause: watcher.cause.take() });
+        // Right after the call the stack may still show the status that it had before, so that an event has to confirm
+        // it: a resource's, or the stack's own where no resource is to blame.
+        if status == "DELETE_FAILED" && (watcher.cause.is_some() || watcher.stack_failed.is_some()) {
+            let cause = watcher.cause.take().or(watcher.stack_failed.take());
+            return Ok(Destroyed::Failed { status, cause });
         }
         if watcher.pause(interrupt).await {
             return Ok(Destroyed::Left);

@@ -88,6 +88,8 @@ impl CloudError {
             "ResourceNotFoundException"
                 | "QueueDoesNotExist"
                 | "NonExistentQueue"
+                | "ChangeSetNotFound"
+                | "ChangeSetNotFoundException"
                 | "NoSuchBucket"
                 | "NoSuchKey"
                 | "NotFound"

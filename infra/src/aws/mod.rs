@@ -3,6 +3,7 @@
 //! Everything here goes over the AWS SDK and stands behind the feature `aws`.
 
 mod assets;
+mod change_set;
 mod consumer;
 mod deploy;
 mod destroy;
@@ -11,6 +12,7 @@ mod event_metrics;
 mod findings;
 mod plan;
 mod stack;
+mod watch;
 
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 pub use self::assets::Bucket;
 pub use self::consumer::{AlarmSeen, FoundConsumer, Momentary, Search, find_consumer, reread};
 pub use self::deploy::{Deployed, Interrupt, Request, Step, deploy};
-pub use self::destroy::{Destroyed, Leaving, OpenCircuit, destroy, leaving, open_circuits_of};
+pub use self::destroy::{
+    Destroyed, Leaving, OpenCircuit, clear_stray_packages, destroy, leaving, open_circuits_of, stray_packages,
+};
 pub use self::error::CloudError;
 use self::error::Named;
 pub use self::findings::findings;
@@ -83,8 +87,8 @@ impl Account {
             .named("GetCallerIdentity")?;
         let caller = identity.arn().unwrap_or_default().to_owned();
         let s3 = aws_sdk_s3::config::Builder::from(&config)
-            // An emulator has one host for all buckets.
-            .force_path_style(target.endpoint_url.is_some())
+            // An emulator has one host for all buckets, wherever its address was found.
+            .force_path_style(config.endpoint_url().is_some())
             .build();
         Ok(Account {
             id: identity.account().unwrap_or_default().to_owned(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use workflow::config::BreakerConfig;
 
 use super::assets::{self, Bucket};
-use super::destroy::open_circuits;
+use super::destroy::{OpenCircuit, open_circuits};
 use super::stack::{self, StackState};
 use super::{Account, CloudError, event_metrics};
 use crate::assets::{ARCHITECTURE, ASSET_BUCKET, ASSET_PREFIX};
@@ -84,15 +84,10 @@ pub async fn plan(account: &Account, wanted: &Wanted<'_>) -> Result<Plan, CloudE
         Some(stack) => open_circuits(account, &stack::resources(account, &stack.id).await?).await?,
         None => Vec::new(),
     };
-    let open: Vec<String> = open.into_iter().map(|circuit| circuit.name).collect();
-    if let Some(removed) = open.iter().find(|name| !wanted.config.circuits.contains_key(*name)) {
-        return Err(CloudError::unfit(
-            format!(
-                "circuit {removed} is open, and the new configuration does not have it: its mapping would stay disabled"
-            ),
-            "keep the circuit in the configuration until it is closed",
-        ));
+    for circuit in &open {
+        keeps_its_mapping(circuit, wanted.config)?;
     }
+    let open: Vec<String> = open.into_iter().map(|circuit| circuit.name).collect();
     let switched: BTreeSet<String> = switched_on(deployed.as_ref()).collect();
     let guarded: BTreeSet<String> = guarded(wanted.config).collect();
     let mut switch_on = Vec::new();
@@ -147,6 +142,7 @@ fn same_place(account: &Account, config: &BreakerConfig) -> Result<(), CloudErro
 }
 
 fn can_be_updated(name: &str, stack: &StackState) -> Result<(), CloudError> {
+    stack::is_ours(name, stack)?;
     let refuse = |what: String, hint: String| Err(CloudError::unfit(what, hint));
     let status = &stack.status;
     match status.as_str() {
@@ -174,6 +170,30 @@ fn can_be_updated(name: &str, stack: &StackState) -> Result<(), CloudError> {
             "wait until that is done, then run the command again".to_owned(),
         ),
         _ => Ok(()),
+    }
+}
+
+/// An open circuit's execution gives its mapping back when it closes. Until then neither the circuit nor its permissions on
+/// the mapping may go.
+fn keeps_its_mapping(open: &OpenCircuit, config: &BreakerConfig) -> Result<(), CloudError> {
+    let name = &open.name;
+    let refuse = |what: String| {
+        Err(CloudError::unfit(
+            format!("circuit {name} is open, and {what}: its mapping would stay disabled"),
+            "keep the circuit in the configuration as it is until it is closed",
+        ))
+    };
+    let Some(circuit) = config.circuits.get(name) else {
+        return refuse("the new configuration does not have it".to_owned());
+    };
+    let recorded: Value = serde_json::from_str(&open.recorded).unwrap_or_default();
+    let mut held = recorded.as_array().into_iter().flatten().filter_map(|one| one["uuid"].as_str());
+    match &circuit.consumer {
+        Some(consumer) => match held.find(|uuid| *uuid != consumer.mapping_uuid) {
+            Some(uuid) => refuse(format!("the new configuration has another mapping than {uuid}")),
+            None => Ok(()),
+        },
+        None => Ok(()),
     }
 }
 
@@ -215,4 +235,53 @@ fn with_record(template: &Value, uuids: &BTreeSet<&String>) -> Value {
         });
     }
     template
+}
+
+#[cfg(test)]
+mod tests {
+    use workflow::config::{CircuitConfig, ConsumerConfig};
+
+    use super::*;
+
+    const UUID: &str = "14e0db71-5d35-4eb5-b481-8945cf9d10c2";
+
+    fn open(name: &str) -> OpenCircuit {
+        OpenCircuit {
+            name: name.to_owned(),
+            state: "open".to_owned(),
+            opened_at_ms: None,
+            recorded: format!(r#"[{{"uuid":"{UUID}","enabled":true}}]"#),
+        }
+    }
+
+    #[test]
+    fn an_open_circuit_keeps_its_mapping() {
+        let config = |uuid: &str| {
+            let consumer = ConsumerConfig {
+                function_arn: "arn:aws:lambda:eu-west-1:123456789012:function:orders".to_owned(),
+                function_timeout_s: 10,
+                mapping_uuid: uuid.to_owned(),
+                event_metrics: true,
+                queue_url: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders".to_owned(),
+                queue_arn: "arn:aws:sqs:eu-west-1:123456789012:orders".to_owned(),
+                visibility_timeout_s: 60,
+                max_receive_count: Some(15),
+                kms_key_arn: None,
+                retention_s: None,
+                dead_letter_retention_s: None,
+                report_batch_item_failures: false,
+                provisioned_mode: false,
+            };
+            let circuit = CircuitConfig { consumer: Some(consumer), ..CircuitConfig::default() };
+            BreakerConfig::single("orders", circuit)
+        };
+        assert_eq!(keeps_its_mapping(&open("orders"), &config(UUID)), Ok(()));
+        let other = "00000000-5d35-4eb5-b481-8945cf9d10c2";
+        for (name, uuid, words) in
+            [("gone", UUID, "does not have it"), ("orders", other, "has another mapping than 14e0db71")]
+        {
+            let error = keeps_its_mapping(&open(name), &config(uuid)).expect_err("it would be stranded");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
 }

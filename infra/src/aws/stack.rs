@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use super::error::Named;
 use super::{Account, CloudError};
+use crate::assets::ASSET_PREFIX;
+
+/// Output that every stack with a breaker has.
+const TABLE_OUTPUT: &str = "CircuitTableName";
 
 /// A stack that exists.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +102,29 @@ pub async fn describe(account: &Account, stack: &str) -> Result<Option<StackStat
         parameters: found.parameters().iter().map(parameter).collect(),
         outputs: found.outputs().iter().map(output).collect(),
     }))
+}
+
+/// Whether there is no such stack, or no more.
+///
+/// # Errors
+/// Calls that fail.
+pub(super) async fn is_gone(account: &Account, stack: &str) -> Result<bool, CloudError> {
+    Ok(describe(account, stack).await?.is_none_or(|stack| stack.status == "DELETE_COMPLETE"))
+}
+
+/// Refuses a stack that holds no breaker: its name is a mistake, and updating or deleting it would do harm.
+///
+/// # Errors
+/// A stack with neither the parameters of `breaker deploy` nor the table of a breaker.
+pub(super) fn is_ours(name: &str, stack: &StackState) -> Result<(), CloudError> {
+    let has_parameter = stack.parameters.iter().any(|(key, _)| key == ASSET_PREFIX);
+    if has_parameter || stack.output(TABLE_OUTPUT).is_some() || stack.is_only_planned() {
+        return Ok(());
+    }
+    Err(CloudError::unfit(
+        format!("stack {name} holds no circuit breaker: it was made by something else"),
+        "choose another name with --stack",
+    ))
 }
 
 fn parameter(parameter: &Parameter) -> (String, String) {

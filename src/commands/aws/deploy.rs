@@ -1,9 +1,11 @@
 //! `breaker deploy`, and what it has in common with `breaker diff`.
 
+use std::path::Path;
+
 use infra::Assembly;
 use infra::aws::{self, Account, CloudError, Deployed, Plan, Request, StackOutput, Wanted};
 use serde_json::json;
-use workflow::config::{BreakerConfig, Severity};
+use workflow::config::{BreakerConfig, Finding, Findings, Severity, code};
 
 use super::plan_text::plan_text;
 use super::{Progress, agreed, block_on, connect, listen_for_interrupts, problem};
@@ -16,7 +18,7 @@ use crate::problem::{Problem, Refusal};
 
 /// Makes or updates the stack: plan, approval, deployment.
 pub fn run(args: &DeployArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> {
-    let config = config_file::load(args.what.config.as_deref(), printer)?;
+    let config = load(args.what.config.as_deref(), printer)?;
     let assembly = crate::commands::synth::assemble(&config)?;
     let ready = packages::load(&args.what.packages, &assembly)?;
     block_on(async {
@@ -33,6 +35,18 @@ pub fn run(args: &DeployArgs, printer: &mut Printer) -> Result<ExitCode, Refusal
         }
         apply(&account, &plan, ready, args, printer).await
     })
+}
+
+/// The configuration, and its warnings. Whether event metrics are on is left to the plan, which asks the account.
+pub fn load(path: Option<&Path>, printer: &mut Printer) -> Result<BreakerConfig, Refusal> {
+    let config = config_file::load_quietly(path, printer)?;
+    let Findings(findings) = config.validate();
+    findings.iter().filter(|one| is_told(one)).for_each(|one| printer.problem(&one.into()));
+    Ok(config)
+}
+
+fn is_told(finding: &Finding) -> bool {
+    finding.code != code::EVENT_METRICS_OFF
 }
 
 /// What a deployment would do.
@@ -62,6 +76,7 @@ pub async fn check_consumers(
     printer: &mut Printer,
 ) -> Result<(), Refusal> {
     let open = open_circuits(account, stack).await?;
+    let Findings(told) = config.validate();
     let mut refusing = Vec::new();
     for (name, circuit) in &config.circuits {
         let Some(consumer) = &circuit.consumer else { continue };
@@ -69,6 +84,7 @@ pub async fn check_consumers(
         for finding in aws::findings(config, name, &found, open.contains(name)).0 {
             match finding.severity {
                 Severity::Error | Severity::Unsafe => refusing.push(Problem::from(&finding)),
+                Severity::Warning if told.contains(&finding) || !is_told(&finding) => {}
                 Severity::Warning => printer.problem(&(&finding).into()),
             }
         }
@@ -119,6 +135,10 @@ async fn apply(
             });
             finished(args, &outputs, printer)
         }
+        Deployed::NotBegun => {
+            printer.note("you stopped the deployment before CloudFormation began; nothing was changed");
+            Ok(ExitCode::NotAsWanted)
+        }
         Deployed::RolledBack { status, cause, cancelled } => {
             Ok(rolled_back(args, &status, cause, cancelled, printer))
         }
@@ -152,8 +172,8 @@ fn rolled_back(
     printer: &mut Printer,
 ) -> ExitCode {
     let what = if cancelled { "you stopped the deployment" } else { "the deployment failed" };
-    let mut told =
-        Problem::error(format!("{what}, and CloudFormation took it back; the stack is in {status}"));
+    let end = if status == "DELETE_COMPLETE" { "is gone" } else { &format!("is in {status}") };
+    let mut told = Problem::error(format!("{what}, and CloudFormation took it back; the stack {end}"));
     if let Some(cause) = cause {
         told = told.detail(format!(
             "first to fail: {} ({}): {}",
@@ -167,6 +187,7 @@ fn rolled_back(
                 args.what.stack
             )
         }
+        _ if cancelled => "deploy again whenever you like".to_owned(),
         _ => "mend the cause, then deploy again".to_owned(),
     };
     printer.problem(&told.hint(hint));

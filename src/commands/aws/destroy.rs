@@ -1,6 +1,6 @@
 //! `breaker destroy`.
 
-use infra::aws::{self, Destroyed, Leaving, OpenCircuit};
+use infra::aws::{self, Account, Destroyed, Leaving, OpenCircuit};
 
 use super::{Progress, agreed, block_on, connect, listen_for_interrupts, problem};
 use crate::args::DestroyArgs;
@@ -13,12 +13,7 @@ pub fn run(args: &DestroyArgs, printer: &mut Printer) -> Result<ExitCode, Refusa
     block_on(async {
         let account = connect(&args.target, printer).await?;
         let Some(leaving) = aws::leaving(&account, &args.stack).await.map_err(problem)? else {
-            return Err(Problem::error(format!(
-                "there is no stack {} in this account and Region",
-                args.stack
-            ))
-            .hint("check --stack, --region and --profile; a stack that is gone needs nothing more")
-            .into());
+            return without_stack(&account, args, printer).await;
         };
         if !leaving.open.is_empty() {
             return Err(Refusal(leaving.open.iter().map(open_circuit).collect()));
@@ -36,6 +31,31 @@ pub fn run(args: &DestroyArgs, printer: &mut Printer) -> Result<ExitCode, Refusa
         let destroyed = destroyed.map_err(problem)?;
         Ok(tell(args, destroyed, printer))
     })
+}
+
+/// There is no stack. Packages of one may lie in the bucket all the same, if its first deployment was killed.
+async fn without_stack(
+    account: &Account,
+    args: &DestroyArgs,
+    printer: &mut Printer,
+) -> Result<ExitCode, Refusal> {
+    let Some((bucket, count)) = aws::stray_packages(account, &args.stack).await.map_err(problem)? else {
+        return Err(Problem::error(format!("there is no stack {} in this account and Region", args.stack))
+            .hint("check --stack, --region and --profile; a stack that is gone needs nothing more")
+            .into());
+    };
+    printer.note(&format!(
+        "there is no stack {}, but an interrupted deployment of it left {count} objects in the bucket {}",
+        args.stack, bucket.name
+    ));
+    if !args.yes && !agreed("Delete them?", printer)? {
+        printer.note("nothing was changed");
+        return Ok(ExitCode::CannotRun);
+    }
+    let mut progress = Progress::new("deleting");
+    let mut tell = |step| progress.tell(step, printer);
+    aws::clear_stray_packages(account, &bucket, &args.stack, &mut tell).await.map_err(problem)?;
+    Ok(ExitCode::Done)
 }
 
 fn open_circuit(circuit: &OpenCircuit) -> Problem {

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use super::deploy::plan;
+use super::deploy::{load, plan};
 use super::plan_text::plan_text;
 use super::{block_on, connect};
 use crate::args::DiffArgs;
-use crate::config_file;
 use crate::exit::ExitCode;
 use crate::packages;
 use crate::printer::Printer;
@@ -14,7 +13,7 @@ use crate::problem::Refusal;
 
 /// Prints what a deployment would change.
 pub fn run(args: &DiffArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> {
-    let config = config_file::load(args.what.config.as_deref(), printer)?;
+    let config = load(args.what.config.as_deref(), printer)?;
     let assembly = crate::commands::synth::assemble(&config)?;
     let ready = packages::load(&args.what.packages, &assembly)?;
     block_on(async {

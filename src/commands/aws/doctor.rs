@@ -57,9 +57,10 @@ fn tell(findings: &Findings, seen: &[serde_json::Value], printer: &mut Printer) 
     for circuit in seen {
         let now = &circuit["now"];
         printer.data(&format!(
-            "{}: mapping {}, {} waiting, {} dead-lettered, event metrics {}",
+            "{}: mapping {}{}, {} waiting, {} dead-lettered, event metrics {}",
             circuit["circuit"].as_str().unwrap_or_default(),
             now["mapping_state"].as_str().unwrap_or_default(),
+            if circuit["open"] == true { " while its circuit is open" } else { "" },
             now["waiting_count"],
             now["dead_letter_count"],
             if circuit["event_metrics"] == true { "on" } else { "off" },

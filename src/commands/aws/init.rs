@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use infra::aws::{self, FoundConsumer, Search};
 use serde_json::json;
-use tempfile::NamedTempFile;
 use toml::Value;
 use workflow::config::{BreakerConfig, CircuitConfig, ConsumerConfig, Finding, Findings, code};
 
@@ -41,6 +41,9 @@ pub fn run(args: &InitArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> 
     tell(args, &name, &found, &findings, before.is_some(), printer);
     Ok(ExitCode::Done)
 }
+
+/// What a new file may be used for before the umask takes some of it away.
+const NEW_FILE_MODE: u32 = 0o666;
 
 /// What stands above the first circuit.
 const HEADER: &str = "# Circuit breakers, one table [circuits.NAME] each; all of them live in one stack.\n\
@@ -90,8 +93,19 @@ fn write(path: &Path, text: &str) -> Result<(), Refusal> {
         Problem::caused(format!("{} cannot be written", path.display()), error)
             .hint("name a file that you may write with --config; nothing was changed")
     };
+    // A link stays one: what it leads to is replaced.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(dir).map_err(|error| cannot(&error))?;
+    // Others may read it as they may any new file (the umask says), or as they could before.
+    let mut builder = tempfile::Builder::new();
+    let before = fs::metadata(path).map(|metadata| metadata.permissions()).ok();
+    let mut file = builder
+        .permissions(before.clone().unwrap_or_else(|| fs::Permissions::from_mode(NEW_FILE_MODE)))
+        .tempfile_in(dir)
+        .map_err(|error| cannot(&error))?;
+    if let Some(before) = before {
+        fs::set_permissions(file.path(), before).map_err(|error| cannot(&error))?;
+    }
     file.write_all(text.as_bytes()).map_err(|error| cannot(&error))?;
     file.persist(path).map_err(|error| cannot(&error.error))?;
     Ok(())

@@ -472,7 +472,8 @@ impl Check {
                 "consumer.event_metrics",
                 false,
                 "the alarm needs the mapping's event metrics; while they are off it never fires",
-                "aws lambda update-event-source-mapping --metrics-config Metrics=EventCount, then set it to true",
+                "`breaker deploy` switches them on, after asking; with another tool: aws lambda update-event-source-mapping \
+                 --uuid UUID --metrics-config Metrics=EventCount; then set it to true",
             );
         }
         if alarm.signal == AlarmSignal::FunctionErrors && circuit.facts().report_batch_item_failures {
