@@ -11,7 +11,7 @@ use crate::problem::{Problem, Refusal};
 #[cfg(not(feature = "aws"))]
 pub fn run(_scenario: &Scenario, _options: &RunOptions, _printer: &mut Printer) -> Result<ExitCode, Refusal> {
     Err(Problem::error("this breaker was built without the commands that talk to AWS")
-        .hint("build it with them: cargo build --release --features aws")
+        .hint("install it with them: cargo install --path . --features aws")
         .into())
 }
 

@@ -77,7 +77,6 @@ fn plan_text(leaving: &Leaving) -> String {
     for (id, kind) in leaving.resources.iter().filter(|(_, kind)| kind == "AWS::SQS::Queue") {
         lines.push(format!("  {id} ({kind}) goes with the messages in it"));
     }
-    lines.push("  no function, queue or mapping of yours is touched".to_owned());
     if let Some(table) = &leaving.table {
         lines.push(format!("  table {table} is deleted: every circuit is closed"));
     }
@@ -86,6 +85,7 @@ fn plan_text(leaving: &Leaving) -> String {
             "  mapping {uuid}: the event metrics that were switched on are switched off again"
         ));
     }
+    lines.push("  nothing else of your functions, queues and mappings is touched".to_owned());
     if let Some(bucket) = &leaving.bucket {
         lines.push(format!("  the stack's packages in the bucket {} are deleted", bucket.name));
     }
