@@ -9,10 +9,11 @@ pub mod cloud;
 pub mod live;
 pub mod message;
 mod narrate;
+mod operators;
 pub mod report;
 mod run;
 pub mod scenario;
 pub mod scribe;
 pub mod sim;
 
-pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered};
+pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered, run_tampered_stack};

@@ -72,6 +72,14 @@ impl Scribe {
         match kind {
             FunctionKind::Probe => self.note(at, Topic::Probe, verdict(answer)),
             FunctionKind::Rejitter => self.note(at, Topic::Rejitter, spread(answer)),
+            FunctionKind::Reconciler => {
+                let done =
+                    answer.get("done").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let done: Vec<&str> = done.iter().filter_map(Value::as_str).collect();
+                if !done.is_empty() {
+                    self.note(at, Topic::Workflow, format!("reconciler: {}", done.join(", ")));
+                }
+            }
             FunctionKind::Mapping | FunctionKind::Consumer => {}
         }
     }

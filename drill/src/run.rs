@@ -10,6 +10,7 @@ use serde_json::Value;
 use thiserror::Error;
 use workflow::circuit::{CircuitState, item};
 use workflow::config::{BreakerConfig, CircuitConfig};
+use workflow::contract::{Hold, WaitCommand};
 
 use crate::checkers::Actor;
 use crate::cloud::cloudformation::{Environment, Kind, Stack};
@@ -18,6 +19,7 @@ use crate::cloud::queues::QueueId;
 use crate::cloud::sqs::ReceiveRequest;
 use crate::cloud::{Cloud, CloudError};
 use crate::message::Template;
+use crate::operators;
 use crate::report::{Observer, Report, Topic};
 use crate::scenario::{Action, Scenario, Standing, Traffic};
 use crate::scribe::Closing;
@@ -83,11 +85,28 @@ pub fn run_tampered(
     tamper: &dyn Fn(&mut Value),
     observer: &mut dyn Observer,
 ) -> Result<Report, RunError> {
-    run_with(scenario, &options, Some(tamper), observer)
+    run_with(scenario, &options, Some(&|template| change_definition(template, tamper)), observer)
 }
 
-/// Changes a definition.
-type Tamper<'a> = Option<&'a dyn Fn(&mut Value)>;
+/// As [`run_tampered`], but `tamper` changes the template: for safeguards that stand outside the workflow.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_tampered_stack(
+    scenario: &Scenario,
+    options: Options,
+    tamper: &dyn Fn(&mut Value),
+    observer: &mut dyn Observer,
+) -> Result<Report, RunError> {
+    let tamper = |template: &mut Value| {
+        tamper(template);
+        Ok(())
+    };
+    run_with(scenario, &options, Some(&tamper), observer)
+}
+
+/// Changes a template.
+type Tamper<'a> = Option<&'a dyn Fn(&mut Value) -> Result<(), RunError>>;
 
 fn run_with(
     scenario: &Scenario,
@@ -136,7 +155,7 @@ impl Drill {
         }
         let mut assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
         if let Some(tamper) = tamper {
-            change_definition(&mut assembly.template, tamper)?;
+            tamper(&mut assembly.template)?;
         }
         for (logical_id, alarm) in &scenario.own_alarms {
             assembly.template["Resources"][logical_id] = alarm.clone();
@@ -331,6 +350,16 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
         }
         Action::RepeatAlarmEvent => cloud.repeat_alarm_event(),
         Action::RequestTrip => cloud.request_trip(CIRCUIT, "requested by a drill"),
+        Action::LoseNextAlarmEvent => cloud.lose_next_alarm_event(),
+        Action::AbortOwner(phase) => operators::abort_owner(cloud, phase),
+        Action::HoldCircuit(length) => {
+            let until_ms = cloud.now_ms() + length.as_millis() as u64;
+            let hold = Hold { until_ms, by: "an operator".to_owned(), reason: "a drill".to_owned() };
+            operators::command(cloud, WaitCommand::Hold(hold));
+        }
+        Action::ReleaseCircuit => operators::command(cloud, WaitCommand::Release { reason: String::new() }),
+        Action::CloseCircuit => operators::command(cloud, WaitCommand::Close { reason: String::new() }),
+        Action::ProbeNow => operators::command(cloud, WaitCommand::Probe { reason: String::new() }),
     }
 }
 

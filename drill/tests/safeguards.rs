@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
 
-use common::{Told, drill, scenario, tampered};
+use common::{Told, drill, scenario, tampered, tampered_stack};
 use drill::report::Topic;
 use drill::scenario::Scenario;
 use serde_json::{Value, json};
@@ -84,8 +84,7 @@ fn without_the_verdict_on_partial_batches_a_failed_message_is_deleted() {
 #[test]
 fn without_the_branch_for_an_empty_queue_the_mapping_is_stranded() {
     let told = check(&scenario("empty_queue"), |definition| {
-        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "LimitMappings")
-        {
+        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "MarkLimiting") {
             rule["Next"] = json!("Faulted");
         }
         // Nothing leads to the states of the limited close any more.
@@ -101,8 +100,7 @@ fn with_an_empty_queue_taken_for_a_failure_the_circuit_waits_for_messages_for_ev
     // In the scenario itself the next messages come when the dependency is healthy: probing would go on with them.
     scenario.traffic.truncate(1);
     let told = check(&scenario, |definition| {
-        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "LimitMappings")
-        {
+        for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "MarkLimiting") {
             rule["Next"] = json!("ChooseWait");
         }
         drop_unreachable(definition);
@@ -184,4 +182,75 @@ fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_
         *wait = json!(without);
     });
     assert!(told.report.trips > 1, "{}", told.story());
+}
+
+/// Runs `scenario` as it is, where everything holds, and then without the reconciler's rule.
+fn check_without_reconciler(name: &str) -> Told {
+    let scenario = scenario(name);
+    let whole = drill(&scenario, SEED, false);
+    assert_eq!(whole.report.exit_code(), 0, "{}", whole.story());
+    tampered_stack(&scenario, SEED, &|template| {
+        let resources = template["Resources"].as_object_mut().expect("a template has resources");
+        let gone = resources.shift_remove("ExampleReconcileRule");
+        assert!(gone.is_some(), "the rule is where the test looks for it");
+        resources.shift_remove("ExampleReconcilePermission");
+    })
+}
+
+#[test]
+fn without_the_reconciler_a_dead_owner_strands_the_mapping() {
+    for name in ["owner_dies", "held_owner_dies"] {
+        let told = check_without_reconciler(name);
+        assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+        assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
+    }
+    // The mapping came back, but the circuit is never closed: the next failure would find it open.
+    let told = check_without_reconciler("owner_dies_while_restoring");
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+}
+
+#[test]
+fn without_the_reconciler_a_lost_event_is_an_outage_without_a_breaker() {
+    let told = check_without_reconciler("alarm_event_lost");
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+    assert_eq!(told.report.trips, 0, "{}", told.story());
+}
+
+#[test]
+fn without_the_reconciler_nobody_sees_what_others_switch() {
+    let told = check_without_reconciler("overruled_while_open");
+    // The probe of the long wait would see it, an hour later.
+    let closed = told.first(Topic::Circuit, "-> closed");
+    let enabled = told.first(Topic::Drill, "an operator enables").expect("it was enabled");
+    assert!(closed.is_none_or(|at| at.since(enabled).as_secs() > 1_800), "{}", told.story());
+    let told = check_without_reconciler("disabled_by_nobody_we_know");
+    assert_eq!(told.with(Topic::Event, "Mapping Disabled").len(), 0, "{}", told.story());
+}
+
+#[test]
+fn without_the_phase_what_a_dead_owner_restored_is_taken_for_somebody_elses_doing() {
+    let told = check(&scenario("owner_dies_while_restoring"), |definition| {
+        // As if every owner had died waiting.
+        state(definition, "TakeOverCircuit")["Assign"]["phase"] = json!("disabled");
+    });
+    assert_eq!(told.with(Topic::Event, "close_reason=overruled").len(), 1, "{}", told.story());
+}
+
+#[test]
+fn a_hold_that_is_not_kept_in_the_item_dies_with_its_owner() {
+    let told = check(&scenario("held_owner_dies"), |definition| {
+        let take_over = state(definition, "TakeOverCircuit");
+        take_over["Assign"]["hold"] = json!("{% $hold %}");
+    });
+    let probed = told.first(Topic::Probe, "").is_some();
+    assert!(probed && told.with(Topic::Event, "Circuit Held").len() == 1, "{}", told.story());
+}
+
+#[test]
+fn a_hold_that_does_not_end_strands_the_mapping() {
+    let told = check(&scenario("hold_expires"), |definition| {
+        rules(definition, "JudgeHold")[1]["Condition"] = json!("{% true %}");
+    });
+    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
+    assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
 }

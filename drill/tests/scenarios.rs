@@ -59,6 +59,13 @@ scenarios! {
     signal_failed_count on [1, 7, 42],
     signal_existing_alarm on [1, 7, 42],
     signal_composite_alarm on [1, 7, 42],
+    owner_dies on [1, 7, 42],
+    owner_dies_while_restoring on [1, 7, 42],
+    alarm_event_lost on [1, 7, 42],
+    overruled_while_open on [1, 7, 42],
+    disabled_by_nobody_we_know on [1, 7, 42],
+    hold_expires on [1, 7, 42],
+    held_owner_dies on [1, 7, 42],
 }
 
 #[test]
@@ -254,6 +261,60 @@ mod promised {
         let child = told.first(Topic::Alarm, "orders-failing: OK -> ALARM").expect("the child fired");
         let down = told.first(Topic::Alarm, "orders-down: OK -> ALARM").expect("the composite fired");
         assert_eq!(child, down, "{}", told.story());
+    }
+
+    pub fn owner_dies(told: &Told) {
+        one_trip(told);
+        assert_eq!(told.with(Topic::Workflow, "started by reconciler").len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "close_reason=recovered").len(), 1, "{}", told.story());
+    }
+
+    pub fn owner_dies_while_restoring(told: &Told) {
+        // The mapping goes one way: what the dead owner began is finished, not undone.
+        owner_dies(told);
+    }
+
+    pub fn alarm_event_lost(told: &Told) {
+        one_clean_trip(told);
+        assert_eq!(told.with(Topic::Workflow, "started by reconciler").len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Workflow, "started by alarm").len(), 0, "{}", told.story());
+        let (lost, tripped) =
+            (told.first(Topic::Drill, "is lost"), told.first(Topic::Circuit, "closed -> open"));
+        let took = tripped.expect("it tripped").since(lost.expect("it was lost"));
+        assert!(took <= Duration::from_secs(180), "{took:?}: {}", told.story());
+    }
+
+    pub fn overruled_while_open(told: &Told) {
+        let enabled = told.first(Topic::Drill, "an operator enables").expect("it was enabled");
+        let closed = told.first(Topic::Circuit, "-> closed").expect("it closed");
+        assert!(closed.since(enabled) <= Duration::from_secs(90), "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "close_reason=overruled").len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "Circuit Overruled").len(), 1, "{}", told.story());
+        let way = told.about(Topic::Mapping);
+        assert_eq!(way, ["Disabling", "Disabled", "Enabling", "Enabled"], "{}", told.story());
+    }
+
+    pub fn disabled_by_nobody_we_know(told: &Told) {
+        assert_eq!(told.with(Topic::Event, "Mapping Disabled").len(), 1, "{}", told.story());
+        assert_eq!(told.about(Topic::Mapping), ["Disabling", "Disabled"], "{}", told.story());
+        assert_eq!(told.with(Topic::Workflow, "started").len(), 0, "{}", told.story());
+    }
+
+    pub fn hold_expires(told: &Told) {
+        one_trip(told);
+        let held = told.first(Topic::Event, "Circuit Held").expect("it was held");
+        let released = told.first(Topic::Event, "Circuit Released").expect("it was released");
+        assert_eq!(released.since(held).as_secs().div_ceil(60), 60, "{}", told.story());
+        let probed = |entry: &&drill::report::Entry| {
+            entry.topic == Topic::Probe && entry.at > held && entry.at < released
+        };
+        assert_eq!(told.entries.iter().filter(probed).count(), 0, "{}", told.story());
+    }
+
+    pub fn held_owner_dies(told: &Told) {
+        hold_expires(told);
+        assert_eq!(told.with(Topic::Workflow, "started by reconciler").len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "Circuit Held").len(), 2, "{}", told.story());
     }
 
     pub fn last_receives(told: &Told) {

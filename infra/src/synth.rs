@@ -11,6 +11,7 @@ use crate::assets::Assets;
 use crate::constructs::Guarded;
 use crate::constructs::breaker::CircuitBreaker;
 use crate::constructs::example::example;
+use crate::constructs::reconciler::{Watched, reconciler};
 use crate::constructs::shared::shared;
 use crate::definition::Definition;
 use crate::error::SynthError;
@@ -108,6 +109,7 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
     }
     let shared = shared(&mut template, &assets, config, &guarded.values().collect::<Vec<_>>())?;
     let mut definitions = BTreeMap::new();
+    let mut watched = Vec::new();
     for (name, circuit) in &config.circuits {
         let definition = Definition::read(name, workflow::definition::definition(name, circuit))?;
         let breaker = CircuitBreaker {
@@ -117,9 +119,11 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
             shared: &shared,
             definition: &definition,
         };
-        breaker.add_to(&mut template)?;
+        let (machine, alarm) = breaker.add_to(&mut template)?;
+        watched.push(Watched { name, circuit, guarded: &guarded[name], machine, alarm });
         definitions.insert(name.clone(), definition.text);
     }
+    reconciler(&mut template, &assets, config, &shared, &watched)?;
     let assembly =
         Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };
     let count = assembly.template_json().len();
@@ -151,7 +155,10 @@ fn kinds(config: &BreakerConfig) -> Vec<FunctionKind> {
     let needed: BTreeSet<FunctionKind> = FunctionKind::ALL
         .into_iter()
         .filter(|kind| match kind {
-            FunctionKind::Mapping | FunctionKind::Probe | FunctionKind::Rejitter => true,
+            FunctionKind::Mapping
+            | FunctionKind::Probe
+            | FunctionKind::Rejitter
+            | FunctionKind::Reconciler => true,
             FunctionKind::Consumer => has_example,
         })
         .collect();

@@ -19,12 +19,29 @@ pub enum Text {
     /// Parts of a parameter that holds an ARN, counted from 0, with colons between them. It occurs only in templates
     /// with parameters for a consumer.
     ArnParts(String, &'static [u8]),
+    /// `Fn::Join` without anything in between.
+    Joined(Vec<Text>),
 }
 
 impl Text {
     /// A literal.
     pub fn literal(text: impl Into<String>) -> Text {
         Text::Literal(text.into())
+    }
+
+    /// These texts one after the other; neighbouring literals become one.
+    pub fn joined(parts: Vec<Text>) -> Text {
+        let mut joined: Vec<Text> = Vec::new();
+        for part in parts {
+            match (joined.last_mut(), part) {
+                (Some(Text::Literal(before)), Text::Literal(text)) => before.push_str(&text),
+                (_, part) => joined.push(part),
+            }
+        }
+        match joined.as_slice() {
+            [Text::Literal(only)] => Text::Literal(only.clone()),
+            _ => Text::Joined(joined),
+        }
     }
 
     /// A text with `${...}` in it.
@@ -52,6 +69,7 @@ impl Serialize for Text {
             Text::Ref(id) => function(serializer, "Ref", id),
             Text::GetAtt(id, attribute) => function(serializer, "Fn::GetAtt", &[id, *attribute]),
             Text::Sub(text) => function(serializer, "Fn::Sub", text),
+            Text::Joined(parts) => function(serializer, "Fn::Join", &("", parts)),
             Text::ArnParts(parameter, parts) => {
                 let part = |index: &u8| json!({ "Fn::Select": [index, { "Fn::Split": [":", { "Ref": parameter }] }] });
                 match parts {

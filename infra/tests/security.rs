@@ -68,6 +68,10 @@ fn wildcards_stand_only_where_they_are_explained() {
         "ExecutionPolicy/Properties/PolicyDocument: SeeWhetherOwnerLives",
         // CloudWatch describes composite alarms only to who may describe every alarm.
         "composite-alarm/OrdersStateMachineRole/Properties/Policies/PolicyDocument: ReadAlarm",
+        "composite-alarm/ReconcilerFunctionRole/Properties/Policies/PolicyDocument: SeeAlarms",
+        "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: SeeWhetherOwnersLive",
+        // The action knows no resources; the token decides.
+        "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: WakeOwners",
     ];
     let mut unexplained = wildcards();
     unexplained.retain(|one| !explained.iter().any(|end| one.ends_with(end)));
@@ -128,6 +132,31 @@ fn short(resource: &Value) -> String {
             _ => other.to_string(),
         },
     }
+}
+
+#[test]
+fn the_reconciler_looks_starts_and_writes_no_circuits_item() {
+    check(
+        "example",
+        "ReconcilerFunctionRole",
+        &[
+            "dynamodb:GetItem on CircuitTable",
+            "dynamodb:PutItem on CircuitTable",
+            "lambda:GetEventSourceMapping on ${ExampleMapping}",
+            "cloudwatch:DescribeAlarms on ExampleFailureAlarm",
+            "states:StartExecution on ExampleStateMachine",
+            "states:ListExecutions on ExampleStateMachine",
+            "states:DescribeExecution on *",
+            "states:SendTaskSuccess on *",
+            "events:PutEvents on event-bus/default",
+        ],
+    );
+    let template = common::template("example");
+    let mut found = Vec::new();
+    statements("", &template["Resources"]["ReconcilerFunctionRole"]["Properties"]["Policies"], &mut found);
+    let put = found.iter().find(|(_, one)| one["Sid"] == "RememberWhatWasSaid").expect("it remembers");
+    let own = serde_json::json!({ "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": "example#watch" } });
+    assert_eq!(put.1["Condition"], own);
 }
 
 #[test]
@@ -286,8 +315,10 @@ fn no_resource_has_a_fixed_physical_name() {
     for (variant, template) in templates() {
         for (id, resource) in resources(&template) {
             for name in NAME_PROPERTIES {
-                // A mapping's `FunctionName` says whose mapping it is.
-                let refers = name == "FunctionName" && resource["Type"] == "AWS::Lambda::EventSourceMapping";
+                // The `FunctionName` of a mapping and of a permission says whose they are.
+                let refers = name == "FunctionName"
+                    && ["AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"]
+                        .contains(&resource["Type"].as_str().unwrap_or_default());
                 assert!(refers || resource["Properties"].get(name).is_none(), "{variant}: {id} has a {name}");
             }
         }

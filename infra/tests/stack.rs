@@ -108,6 +108,7 @@ fn an_alarm_becomes_a_trip_request() {
             trigger: Trigger::Alarm,
             reason: reason.to_owned(),
             at: "2026-11-21T08:00:00Z".to_owned(),
+            hold: None,
         },
     );
 }
@@ -127,6 +128,7 @@ fn a_request_becomes_a_trip_request() {
             trigger: Trigger::Event,
             reason: "planned \"maintenance\"".to_owned(),
             at: "2026-11-21T08:00:00Z".to_owned(),
+            hold: None,
         },
     );
 }
@@ -204,7 +206,7 @@ fn ten_circuits_share_functions_and_fit_one_stack() {
     let assembly = synth(&config).expect("valid");
     let resources = assembly.template["Resources"].as_object().expect("resources");
     let functions = resources.values().filter(|one| one["Type"] == "AWS::Lambda::Function").count();
-    assert_eq!((functions, assembly.definitions.len()), (3, 10));
+    assert_eq!((functions, assembly.definitions.len()), (4, 10));
     assert!(resources.len() < 500, "{}", resources.len());
 }
 

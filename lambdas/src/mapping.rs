@@ -50,11 +50,11 @@ where
         MappingRequest::Inspect { mappings, .. } => {
             return inspect(mappings, ports).await.map(MappingAnswer::Inspected);
         }
-        MappingRequest::Disable { recorded, .. } => reach_all(recorded, disabled, ports).await?,
-        MappingRequest::Limit { recorded, maximum_concurrency, .. } => {
-            reach_all(recorded, |mapping| limited(mapping, *maximum_concurrency), ports).await?
+        MappingRequest::Disable { fence, recorded } => reach_all(fence, recorded, disabled, ports).await?,
+        MappingRequest::Limit { fence, recorded, maximum_concurrency } => {
+            reach_all(fence, recorded, |mapping| limited(mapping, *maximum_concurrency), ports).await?
         }
-        MappingRequest::Restore { recorded, .. } => reach_all(recorded, as_recorded, ports).await?,
+        MappingRequest::Restore { fence, recorded } => reach_all(fence, recorded, as_recorded, ports).await?,
         MappingRequest::CheckEnabled { recorded, .. } => check_enabled(recorded, ports).await?,
         MappingRequest::CheckQuiet {
             recorded,
@@ -135,7 +135,8 @@ async fn inspect<P: EventSourceMappings>(uuids: &[String], ports: &P) -> Result<
 
 /// Takes every mapping that the breaker may touch towards its goal. One that cannot be changed does not keep the
 /// others from being changed: what fails for good is reported first, then what may work later.
-async fn reach_all<P: EventSourceMappings>(
+async fn reach_all<P: Circuits + EventSourceMappings>(
+    fence: &Fence,
     recorded: &[RecordedMapping],
     goal: impl Fn(&RecordedMapping) -> Goal,
     ports: &P,
@@ -144,8 +145,10 @@ async fn reach_all<P: EventSourceMappings>(
     let mut failure: Option<HandlerError> = None;
     for mapping in ours(recorded) {
         let goal = goal(mapping);
-        match reach(mapping, goal, ports).await {
+        match reach(fence, mapping, goal, ports).await {
             Ok(now) => seen.push(Seen { reached: is_reached(&now, mapping, goal), state: now.state, goal }),
+            // Whoever owns the circuit now decides about the other mappings too.
+            Err(error @ HandlerError::StaleEpoch { .. }) => return Err(error),
             Err(error) => {
                 warn!(mapping = mapping.uuid, error = error.error_message(), "could not change the mapping");
                 if failure.as_ref().is_none_or(|first| first.is_transient() && !error.is_transient()) {
@@ -160,7 +163,8 @@ async fn reach_all<P: EventSourceMappings>(
     }
 }
 
-async fn reach<P: EventSourceMappings>(
+async fn reach<P: Circuits + EventSourceMappings>(
+    fence: &Fence,
     mapping: &RecordedMapping,
     goal: Goal,
     ports: &P,
@@ -183,6 +187,8 @@ async fn reach<P: EventSourceMappings>(
         None => ConcurrencyUpdate::Remove,
     };
     let update = MappingUpdate { enabled: Some(enabled), maximum_concurrency };
+    // This call may have outlived the execution that made it, or waited for its turn while another one took over.
+    fence::check(fence, ports).await?;
     info!(mapping = mapping.uuid, from = now.state.name(), ?update, "changing the mapping");
     ports.update_mapping(&mapping.uuid, update).await.map_err(|error| missing(error, &mapping.uuid))
 }

@@ -15,7 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use thiserror::Error;
+use workflow::circuit::{CircuitState, Phase};
+use workflow::contract::{TripRequest, WaitCommand};
 
 /// A call to a service failed.
 ///
@@ -161,6 +164,8 @@ pub struct MappingDescription {
     pub provisioned: bool,
     /// `FunctionResponseTypes`.
     pub function_response_types: Vec<String>,
+    /// Whether `MetricsConfig` has `EventCount`, from which the breaker's alarms are made.
+    pub counts_events: bool,
 }
 
 /// What to change of an event source mapping; whatever is not named stays as it is.
@@ -422,6 +427,111 @@ pub trait Circuits {
     /// # Errors
     /// As the service says.
     async fn epoch(&self, circuit: &str) -> Result<Option<u64>, CallError>;
+}
+
+/// A circuit's item, as far as somebody outside the workflow looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitItem {
+    /// State; closed where there is no item.
+    pub state: CircuitState,
+    /// ARN of the execution that claimed it last.
+    pub owner_arn: Option<String>,
+    /// Its epoch.
+    pub epoch: Option<u64>,
+    /// What its owner is doing to the mappings.
+    pub phase: Option<Phase>,
+    /// Token of the wait in progress.
+    pub task_token: Option<String>,
+    /// When it was closed last, milliseconds since the Unix epoch.
+    pub closed_at_ms: Option<u64>,
+}
+
+/// What the reconciler remembers of a circuit between two looks, in an item of its own, so that it says a thing once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// Since when the mapping was seen disabled with the circuit closed, milliseconds since the Unix epoch.
+    pub disabled_since_ms: Option<u64>,
+    /// Whether that was announced.
+    pub disabled_announced: bool,
+    /// Why the signal cannot fire, as announced.
+    pub blind: Option<String>,
+    /// When a trip was asked for last, milliseconds since the Unix epoch.
+    pub tripped_at_ms: Option<u64>,
+}
+
+/// The `CircuitStatus` table, as the reconciler uses it: it reads the circuits' items and writes none of them.
+pub trait CircuitItems {
+    /// The circuit's item by a strongly consistent read.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn circuit_item(&self, circuit: &str) -> Result<CircuitItem, CallError>;
+
+    /// What was remembered, by a strongly consistent read; the default when nothing was.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn watch(&self, circuit: &str) -> Result<Watch, CallError>;
+
+    /// Remembers, in the item [`workflow::circuit::watch_key`].
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn put_watch(&self, circuit: &str, watch: &Watch) -> Result<(), CallError>;
+}
+
+/// Executions of the circuits' state machines.
+pub trait Executions {
+    /// Whether an execution runs, by `DescribeExecution`; one that does not exist does not.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn is_alive(&self, execution_arn: &str) -> Result<bool, CallError>;
+
+    /// Whether any execution of the machine runs, by `ListExecutions`.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError>;
+
+    /// Starts an execution.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError>;
+
+    /// Completes a wait by `SendTaskSuccess`; `false` when nobody waits for the token any more.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn complete_wait(&self, token: &str, command: &WaitCommand) -> Result<bool, CallError>;
+}
+
+/// How an alarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlarmView {
+    /// Whether its state is `ALARM`.
+    pub is_in_alarm: bool,
+    /// Since when it is as it is, milliseconds since the Unix epoch.
+    pub since_ms: u64,
+}
+
+/// CloudWatch.
+pub trait Alarms {
+    /// The alarm by `DescribeAlarms`; `None` when there is none of this name and kind.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn alarm(&self, name: &str, is_composite: bool) -> Result<Option<AlarmView>, CallError>;
+}
+
+/// The event bus.
+pub trait Announcements {
+    /// Puts one event of the breaker's own source on the bus.
+    ///
+    /// # Errors
+    /// When the call failed, or the bus did not take the event.
+    async fn announce(&self, detail_type: &str, detail: &Value) -> Result<(), CallError>;
 }
 
 /// The example consumer's book of processed messages.

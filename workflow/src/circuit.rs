@@ -13,6 +13,8 @@ pub enum CircuitState {
     Open,
     /// Bounded test traffic runs: a probe while the mappings are disabled, or a limited close.
     HalfOpen,
+    /// An operator keeps it open: the mappings are disabled, and nothing is probed until the hold ends.
+    Held,
 }
 
 /// What happens to a circuit.
@@ -28,11 +30,16 @@ pub enum Transition {
     Reopen,
     /// The mappings have their settings back, or somebody else enabled one and the breaker yields.
     Close,
+    /// An operator asks for it to be kept open.
+    Hold,
+    /// The hold has ended: by its time, or because somebody says so.
+    Release,
 }
 
 impl CircuitState {
     /// All states.
-    pub const ALL: [CircuitState; 3] = [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen];
+    pub const ALL: [CircuitState; 4] =
+        [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen, CircuitState::Held];
 
     /// The value of the item's `circuit_state`.
     pub fn name(self) -> &'static str {
@@ -40,6 +47,7 @@ impl CircuitState {
             CircuitState::Closed => "closed",
             CircuitState::Open => "open",
             CircuitState::HalfOpen => "half_open",
+            CircuitState::Held => "held",
         }
     }
 
@@ -69,8 +77,15 @@ impl fmt::Display for CircuitState {
 
 impl Transition {
     /// All transitions.
-    pub const ALL: [Transition; 5] =
-        [Transition::Trip, Transition::TakeOver, Transition::Try, Transition::Reopen, Transition::Close];
+    pub const ALL: [Transition; 7] = [
+        Transition::Trip,
+        Transition::TakeOver,
+        Transition::Try,
+        Transition::Reopen,
+        Transition::Close,
+        Transition::Hold,
+        Transition::Release,
+    ];
 
     /// States from which this transition is legal, in the order of [`CircuitState::ALL`]. The workflow's conditional
     /// writes are made from this list, so that the table refuses what the table in this file does not allow.
@@ -81,9 +96,12 @@ impl Transition {
     /// The one state this transition leads to.
     pub fn target(self) -> CircuitState {
         match self {
-            Transition::Trip | Transition::TakeOver | Transition::Reopen => CircuitState::Open,
+            Transition::Trip | Transition::TakeOver | Transition::Reopen | Transition::Release => {
+                CircuitState::Open
+            }
             Transition::Try => CircuitState::HalfOpen,
             Transition::Close => CircuitState::Closed,
+            Transition::Hold => CircuitState::Held,
         }
     }
 }
@@ -99,12 +117,14 @@ const fn edge(from: CircuitState, transition: Transition, to: CircuitState) -> E
     Edge { from, transition, to }
 }
 
-/// Every legal transition. `Try` from half-open and `Reopen` from open are in it because each step may be retried
-/// after its answer was lost.
-const TRANSITIONS: [Edge; 10] = [
+/// Every legal transition. `Try` from half-open, `Reopen` and `Release` from open and `Hold` from held are in it because
+/// each step may be retried after its answer was lost. Whoever takes a held circuit over finds the hold in the item, and
+/// holds it again.
+const TRANSITIONS: [Edge; 15] = [
     edge(CircuitState::Closed, Transition::Trip, CircuitState::Open),
     edge(CircuitState::Open, Transition::TakeOver, CircuitState::Open),
     edge(CircuitState::HalfOpen, Transition::TakeOver, CircuitState::Open),
+    edge(CircuitState::Held, Transition::TakeOver, CircuitState::Open),
     edge(CircuitState::Open, Transition::Try, CircuitState::HalfOpen),
     edge(CircuitState::HalfOpen, Transition::Try, CircuitState::HalfOpen),
     edge(CircuitState::Open, Transition::Reopen, CircuitState::Open),
@@ -112,6 +132,10 @@ const TRANSITIONS: [Edge; 10] = [
     edge(CircuitState::Open, Transition::Close, CircuitState::Closed),
     edge(CircuitState::HalfOpen, Transition::Close, CircuitState::Closed),
     edge(CircuitState::Closed, Transition::Close, CircuitState::Closed),
+    edge(CircuitState::Open, Transition::Hold, CircuitState::Held),
+    edge(CircuitState::Held, Transition::Hold, CircuitState::Held),
+    edge(CircuitState::Held, Transition::Release, CircuitState::Open),
+    edge(CircuitState::Open, Transition::Release, CircuitState::Open),
 ];
 
 /// A transition that the table does not have.
@@ -156,6 +180,69 @@ pub mod item {
     pub const UPDATED_AT_MS: &str = "updated_at_ms";
     /// String: why it closed, [`super::CloseReason::name`].
     pub const CLOSE_REASON: &str = "close_reason";
+    /// String: what the owner is doing to the mappings, [`super::Phase::name`]. Absent when the circuit is closed.
+    pub const PHASE: &str = "phase";
+    /// Number: until when an operator keeps the circuit open, milliseconds since the Unix epoch.
+    pub const HELD_UNTIL_MS: &str = "held_until_ms";
+    /// String: who keeps it open.
+    pub const HELD_BY: &str = "held_by";
+    /// String: why, the operator's words.
+    pub const HOLD_REASON: &str = "hold_reason";
+}
+
+/// What a circuit's owner is doing to the mappings. Written before the act, so that whoever takes over from a dead owner
+/// knows whether a mapping that it finds enabled is the breaker's own doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// From the claim until the mappings are settled and quiet.
+    Opening,
+    /// Disabled and quiet; the owner waits or probes. Whoever enables a mapping now is somebody else.
+    Disabled,
+    /// A limited close: the mappings are enabled with a small concurrency, or about to be.
+    Limiting,
+    /// The mappings get their recorded settings back, or are about to.
+    Restoring,
+    /// Disabled, and the owner has given up as configured (`exhausted.then = "fail"`): open until somebody acts.
+    GivenUp,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 5] =
+        [Phase::Opening, Phase::Disabled, Phase::Limiting, Phase::Restoring, Phase::GivenUp];
+
+    /// The value of the item's `phase`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Opening => "opening",
+            Phase::Disabled => "disabled",
+            Phase::Limiting => "limiting",
+            Phase::Restoring => "restoring",
+            Phase::GivenUp => "given_up",
+        }
+    }
+
+    /// The phase with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+}
+
+/// Key of the item in which the reconciler remembers what it has said about a circuit. No circuit's name has a `#`.
+pub fn watch_key(circuit: &str) -> String {
+    format!("{circuit}#watch")
+}
+
+/// Attribute names of the reconciler's own item, beside [`item::CIRCUIT`].
+pub mod watch {
+    /// Number: since when the mapping was seen disabled with the circuit closed, milliseconds since the Unix epoch.
+    pub const DISABLED_SINCE_MS: &str = "disabled_since_ms";
+    /// Boolean: whether that was announced.
+    pub const DISABLED_ANNOUNCED: &str = "disabled_announced";
+    /// String: why the signal cannot fire, as announced.
+    pub const BLIND: &str = "blind_reason";
+    /// Number: when a trip was asked for last, milliseconds since the Unix epoch.
+    pub const TRIPPED_AT_MS: &str = "tripped_at_ms";
 }
 
 /// Why a circuit closed.
@@ -213,10 +300,12 @@ mod tests {
             table,
             [
                 "Trip: closed -> open",
-                "TakeOver: open|half_open -> open",
+                "TakeOver: open|half_open|held -> open",
                 "Try: open|half_open -> half_open",
                 "Reopen: open|half_open -> open",
                 "Close: closed|open|half_open -> closed",
+                "Hold: open|held -> held",
+                "Release: open|held -> open",
             ]
         );
     }

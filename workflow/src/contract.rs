@@ -25,14 +25,21 @@ pub enum FunctionKind {
     Probe,
     /// Spreads the backlog.
     Rejitter,
+    /// Compares what is with what should be, from outside the workflow.
+    Reconciler,
     /// The example's consumer.
     Consumer,
 }
 
 impl FunctionKind {
     /// All functions, in the order in which they are listed anywhere.
-    pub const ALL: [FunctionKind; 4] =
-        [FunctionKind::Mapping, FunctionKind::Probe, FunctionKind::Rejitter, FunctionKind::Consumer];
+    pub const ALL: [FunctionKind; 5] = [
+        FunctionKind::Mapping,
+        FunctionKind::Probe,
+        FunctionKind::Rejitter,
+        FunctionKind::Reconciler,
+        FunctionKind::Consumer,
+    ];
 
     /// Name of the binary, of the asset and of the `Handler` property.
     pub fn name(self) -> &'static str {
@@ -40,6 +47,7 @@ impl FunctionKind {
             FunctionKind::Mapping => "mapping",
             FunctionKind::Probe => "probe",
             FunctionKind::Rejitter => "rejitter",
+            FunctionKind::Reconciler => "reconciler",
             FunctionKind::Consumer => "consumer",
         }
     }
@@ -61,6 +69,28 @@ pub struct TripRequest {
     pub reason: String,
     /// When it was asked for, RFC 3339.
     pub at: String,
+    /// Keep the circuit open once it is: no probe before the hold ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// Longest hold, seconds: no message is kept for longer than this.
+pub const MAX_HOLD_S: u32 = 14 * 24 * 3_600;
+/// Longest name of who holds a circuit that is kept, characters.
+pub const MAX_HELD_BY: u32 = 200;
+/// Longest reason of an operator that is kept, characters.
+pub const MAX_REASON: u32 = 1_000;
+
+/// An operator keeps a circuit open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Until when, milliseconds since the Unix epoch; [`MAX_HOLD_S`] from now at most.
+    pub until_ms: u64,
+    /// Who; at most [`MAX_HELD_BY`] characters are kept.
+    pub by: String,
+    /// Why, for people; at most [`MAX_REASON`] characters are kept.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// Who asked for a trip.
@@ -345,22 +375,69 @@ pub struct RejitterAnswer {
     pub progress: RejitterProgress,
 }
 
-/// What completes the wait early: the output of the callback task.
+/// Request to the `reconciler`: one circuit to look at. It is the constant input of the rule that invokes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitSignal {
-    /// What to do now.
-    pub command: WaitCommand,
-    /// Who says so and why, for people.
-    #[serde(default)]
-    pub reason: String,
+pub struct ReconcileRequest {
+    /// Name of the circuit.
+    pub circuit: String,
+    /// ARN of its state machine.
+    pub machine_arn: String,
+    /// UUID of its mapping.
+    pub mapping_uuid: String,
+    /// Name of the alarm that trips it.
+    pub alarm_name: String,
+    /// Whether that is a composite alarm.
+    pub alarm_is_composite: bool,
+    /// Whether the alarm is made from the mapping's event metrics.
+    pub needs_event_metrics: bool,
 }
 
-/// Commands to a waiting execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Answer of the `reconciler`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileAnswer {
+    /// What was done, in few words; nothing when everything is as it should be.
+    pub done: Vec<String>,
+}
+
+/// What completes the wait early: the output of the callback task, a command to a waiting execution. The workflow takes
+/// what it does not know, a hold without a time among it, as [`WaitCommand::Probe`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
 pub enum WaitCommand {
-    /// Probe at once.
-    Probe,
+    /// Probe at once. A circuit that is held is released by it.
+    Probe {
+        /// Who says so and why, for people.
+        #[serde(default)]
+        reason: String,
+    },
     /// Close without further probing.
-    Close,
+    Close {
+        /// Who says so and why, for people.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Keep the circuit open until a time, without probing.
+    Hold(Hold),
+    /// End a hold and probe.
+    Release {
+        /// Who says so and why, for people.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Look whether the mappings are still disabled, and yield if somebody enabled one: what the reconciler says. While
+    /// they are, a hold goes on.
+    Check,
+}
+
+impl WaitCommand {
+    /// The name on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            WaitCommand::Probe { .. } => "probe",
+            WaitCommand::Close { .. } => "close",
+            WaitCommand::Hold(_) => "hold",
+            WaitCommand::Release { .. } => "release",
+            WaitCommand::Check => "check",
+        }
+    }
 }

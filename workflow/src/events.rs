@@ -26,11 +26,20 @@ pub enum Announcement {
     Overruled,
     /// A step failed for good.
     Faulted,
+    /// An operator keeps the circuit open; `until` and `held_by` say until when, and who.
+    Held,
+    /// The hold has ended.
+    Released,
+    /// A mapping is disabled, the circuit is closed, and the breaker did not do it. Said by the reconciler, from outside an
+    /// execution: its detail has no `execution`.
+    MappingDisabled,
+    /// The signal that is to trip the circuit cannot fire; said by the reconciler.
+    SignalBlind,
 }
 
 impl Announcement {
     /// Every announcement.
-    pub const ALL: [Announcement; 7] = [
+    pub const ALL: [Announcement; 11] = [
         Announcement::Opened,
         Announcement::ProbeFailed,
         Announcement::HalfOpened,
@@ -38,6 +47,10 @@ impl Announcement {
         Announcement::Exhausted,
         Announcement::Overruled,
         Announcement::Faulted,
+        Announcement::Held,
+        Announcement::Released,
+        Announcement::MappingDisabled,
+        Announcement::SignalBlind,
     ];
 
     /// The event's `detail-type`.
@@ -50,6 +63,10 @@ impl Announcement {
             Announcement::Exhausted => "Circuit Exhausted",
             Announcement::Overruled => "Circuit Overruled",
             Announcement::Faulted => "Circuit Faulted",
+            Announcement::Held => "Circuit Held",
+            Announcement::Released => "Circuit Released",
+            Announcement::MappingDisabled => "Mapping Disabled",
+            Announcement::SignalBlind => "Signal Blind",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::cloudformation::{Kind, Stack};
 use super::cloudwatch::{EVALUATION_INTERVAL_MS, StateChange, StateValue};
 use super::error::ServiceError;
 use super::eventbridge::{Bus, Rule, Target, put_events};
-use super::world::{Cloud, CloudError};
+use super::world::{Cloud, CloudError, text};
 use crate::checkers::Observation;
 use crate::report::Topic;
 use crate::sim::Time;
@@ -20,6 +20,10 @@ pub struct Rules {
     rules: Vec<Rule>,
     event_count: Cell<u64>,
     last_alarm_event: RefCell<Option<Value>>,
+    /// Whether the next event of an alarm that fires is lost.
+    loses_alarm_event: Cell<bool>,
+    /// Names of functions, and the rules on whose behalf EventBridge may invoke them.
+    permissions: Vec<(String, String)>,
 }
 
 impl Rules {
@@ -38,7 +42,24 @@ impl Rules {
                 })?;
             rules.push(rule);
         }
-        Ok(Rules { rules, event_count: Cell::new(0), last_alarm_event: RefCell::default() })
+        let mut permissions = Vec::new();
+        for resource in stack.of_kind(Kind::Permission) {
+            let property = |name: &str| text(&resource.properties, name).unwrap_or_default().to_owned();
+            let (action, principal) = (property("Action"), property("Principal"));
+            if action != "lambda:InvokeFunction" || principal != "events.amazonaws.com" {
+                let problem =
+                    format!("{action} for {principal} is not modelled; EventBridge may invoke functions");
+                return Err(CloudError::resource(resource, problem));
+            }
+            permissions.push((property("FunctionName"), property("SourceArn")));
+        }
+        Ok(Rules {
+            rules,
+            event_count: Cell::new(0),
+            last_alarm_event: RefCell::default(),
+            loses_alarm_event: Cell::new(false),
+            permissions,
+        })
     }
 }
 
@@ -108,6 +129,9 @@ impl Cloud {
         if !self.breaker_listens {
             return Ok(());
         }
+        if target.arn.contains(":lambda:") {
+            return self.invoke_target(rule, &target.arn, input);
+        }
         let role_arn = target.role_arn.as_deref().ok_or("the target has no role")?;
         let role = self.roles.get(role_arn).ok_or_else(|| format!("there is no role {role_arn}"))?;
         let context = BTreeMap::from([
@@ -120,6 +144,76 @@ impl Cloud {
         self.allow(role_arn, "states:StartExecution", &target.arn).map_err(|error| error.to_string())?;
         self.start_execution(&target.arn, input).map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Invokes a function that is a rule's target, without waiting for it.
+    fn invoke_target(&self, rule: &Rule, function_arn: &str, input: Value) -> Result<(), String> {
+        let name = function_arn.rsplit(':').next().unwrap_or_default();
+        let allows = |(function, source): &(String, String)| function == name && *source == rule.arn;
+        if !self.rules.permissions.iter().any(allows) {
+            return Err(format!("EventBridge may not invoke {name}"));
+        }
+        let kind = self.functions.borrow().get(function_arn).map(|function| function.kind);
+        let kind = kind.ok_or_else(|| format!("there is no function {function_arn}"))?;
+        let (cloud, arn) = (self.clone(), function_arn.to_owned());
+        self.sim.spawn(async move {
+            let answer = cloud.run_function(&arn, input).await;
+            let told = answer.as_ref().map_err(|(error, _)| error.as_str());
+            let now = cloud.now();
+            cloud.with_scribe(|scribe| scribe.answered(now, kind, told));
+        });
+        Ok(())
+    }
+
+    /// Lets the rules that have a schedule act by themselves.
+    pub(super) fn start_schedules(&self) {
+        if !self.breaker_listens {
+            return;
+        }
+        for (index, rule) in self.rules.rules.iter().enumerate() {
+            if let Some(period_s) = rule.schedule_period_s.filter(|_| rule.enabled) {
+                self.act_on_schedule(index, Duration::from_secs(period_s));
+            }
+        }
+    }
+
+    fn act_on_schedule(&self, rule: usize, period: Duration) {
+        let cloud = self.clone();
+        self.sim.at(self.now() + period, move |_| {
+            let bus = Bus { account: &cloud.account, region: &cloud.region };
+            let id = cloud.next_event_id();
+            let event = cloud.rules.rules[rule].scheduled_event(&bus, &id, cloud.now_ms() as i64);
+            for target in 0..cloud.rules.rules[rule].targets.len() {
+                cloud.deliver_event(rule, target, event.clone());
+            }
+            cloud.act_on_schedule(rule, period);
+        });
+    }
+
+    /// Tells the bus how an execution ended.
+    pub(super) fn execution_changed(&self, arn: &str, machine_arn: &str, name: &str, status: &str) {
+        let event = json!({
+            "version": "0",
+            "id": self.next_event_id(),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": self.account,
+            "time": self.now().to_string(),
+            "region": self.region,
+            "resources": [arn],
+            "detail": {
+                "executionArn": arn,
+                "stateMachineArn": machine_arn,
+                "name": name,
+                "status": status,
+            },
+        });
+        self.publish(event);
+    }
+
+    /// The event of the alarm's next change to ALARM reaches nobody.
+    pub fn lose_next_alarm_event(&self) {
+        self.rules.loses_alarm_event.set(true);
     }
 
     /// Lets the alarms be evaluated every minute.
@@ -158,7 +252,11 @@ impl Cloud {
         if change.state.value == StateValue::Alarm {
             *self.rules.last_alarm_event.borrow_mut() = Some(event.clone());
         }
-        self.publish(event);
+        if change.state.value == StateValue::Alarm && self.rules.loses_alarm_event.take() {
+            self.note(Topic::Drill, "the alarm's event is lost");
+        } else {
+            self.publish(event);
+        }
         // A rule names only alarms that come before its own, so this ends.
         for composite in self.composites_changed_by(change) {
             self.alarm_changed(&composite);

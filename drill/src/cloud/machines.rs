@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use workflow::circuit::item;
 
 use super::bus::AlarmStateRequest;
 use super::cloudformation::{Kind, Stack};
 use super::cloudwatch::AlarmState;
-use super::dynamodb::ItemError;
+use super::dynamodb::{ItemError, Table};
 use super::error::ServiceError;
 use super::world::{Cloud, CloudError, text};
 use crate::asl::{
@@ -131,10 +132,40 @@ impl Cloud {
             }
             Outcome::TimedOut => ("TIMED_OUT", format!("{name} TIMED OUT")),
         };
+        self.note(Topic::Workflow, text);
+        self.ended_as(arn, name, status);
+    }
+
+    fn ended_as(&self, arn: &str, name: &str, status: &'static str) {
         if let Some(execution) = self.machines.executions.borrow_mut().get_mut(arn) {
             execution.status = status;
+            execution.task = None;
         }
-        self.note(Topic::Workflow, text);
+        let machine = arn.replacen(":execution:", ":stateMachine:", 1);
+        let machine = machine.rsplit_once(':').map_or(machine.as_str(), |(machine, _)| machine);
+        self.execution_changed(arn, machine, name, status);
+    }
+
+    /// `StopExecution`. What its tasks have begun goes on without it, a function's invocation for one.
+    pub fn stop_execution(&self, arn: &str) {
+        let task = self.machines.executions.borrow_mut().get_mut(arn).and_then(|one| one.task.take());
+        let Some(task) = task else { return };
+        let name = arn.rsplit(':').next().unwrap_or(arn);
+        self.sim.cancel(task);
+        self.note(Topic::Workflow, format!("{name} ABORTED"));
+        self.ended_as(arn, name, "ABORTED");
+    }
+
+    /// An execution's status, if there is such an execution.
+    pub(super) fn execution_status(&self, arn: &str) -> Option<&'static str> {
+        self.machines.executions.borrow().get(arn).map(|execution| execution.status)
+    }
+
+    /// Whether an execution of the machine runs.
+    pub(super) fn any_running(&self, machine_arn: &str) -> bool {
+        let of_machine = format!("{}:", machine_arn.replacen(":stateMachine:", ":execution:", 1));
+        let executions = self.machines.executions.borrow();
+        executions.iter().any(|(arn, one)| arn.starts_with(&of_machine) && one.status == "RUNNING")
     }
 
     /// `SendTaskSuccess`.
@@ -262,7 +293,14 @@ impl ExecutionHost {
         self.allow("Lambda", "lambda:InvokeFunction", arn)?;
         let payload = arguments.get("Payload").cloned().unwrap_or_else(|| json!({}));
         let kind = self.cloud.functions.borrow().get(arn).map(|function| function.kind);
-        let answer = self.cloud.run_function(arn, payload).await;
+        // The invocation goes on when its execution is stopped, as it does on AWS.
+        let (sender, receiver) = crate::sim::oneshot();
+        let (cloud, function) = (self.cloud.clone(), arn.to_owned());
+        self.cloud.sim.spawn(async move {
+            let _ = sender.send(cloud.run_function(&function, payload).await);
+        });
+        let unanswered = || Err(("Lambda.Unknown".to_owned(), "the invocation gave no answer".to_owned()));
+        let answer = receiver.await.unwrap_or_else(unanswered);
         if let Some(kind) = kind {
             let now = self.cloud.now();
             let told = answer.as_ref().map_err(|(error, _)| error.as_str());
@@ -283,9 +321,11 @@ impl ExecutionHost {
             let mut tables = self.cloud.tables.borrow_mut();
             let Some(table) = tables.get_mut(name) else { return Err(no_table(prefix, name)) };
             self.allow(prefix, "dynamodb:UpdateItem", table.arn())?;
-            let before = table.items().next();
+            let key = arguments.pointer(&format!("/Key/{}", item::CIRCUIT)).cloned().unwrap_or_default();
+            let own = |table: &Table| table.items().find(|found| found[item::CIRCUIT] == key);
+            let before = own(table);
             let result = table.update_item(arguments);
-            (before, result, table.items().next())
+            (before, result, own(table))
         };
         let answer = result.map_err(|error| item_failure(prefix, error))?;
         if let Some(after) = after {

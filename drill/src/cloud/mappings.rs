@@ -66,6 +66,11 @@ pub struct Update {
 }
 
 impl Mapping {
+    /// Whether it publishes event metrics.
+    pub fn counts_events(&self) -> bool {
+        self.events.is_some()
+    }
+
     /// The mapping of a template's resource.
     ///
     /// # Errors

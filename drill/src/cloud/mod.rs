@@ -17,6 +17,7 @@ mod knobs;
 pub mod machines;
 pub mod mappings;
 mod ports;
+mod ports_reconciler;
 pub mod queues;
 pub mod sqs;
 mod world;

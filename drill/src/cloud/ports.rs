@@ -30,7 +30,7 @@ use crate::sim::{Time, race, timeout};
 
 /// The ports of one invocation of one of the breaker's functions.
 pub struct Ports<'a> {
-    cloud: &'a Cloud,
+    pub(super) cloud: &'a Cloud,
     actor: Actor,
     role_arn: String,
 }
@@ -39,7 +39,7 @@ impl<'a> Ports<'a> {
     /// Ports that act with the function's role.
     pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String) -> Ports<'a> {
         let actor = match kind {
-            FunctionKind::Mapping | FunctionKind::Consumer => Actor::Mapping,
+            FunctionKind::Mapping | FunctionKind::Reconciler | FunctionKind::Consumer => Actor::Mapping,
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,
         };
@@ -47,9 +47,27 @@ impl<'a> Ports<'a> {
     }
 
     /// Lets the latency of a call pass, then asks the role's policies.
-    async fn begin(&self, operation: &'static str, action: &str, resource: &str) -> Result<(), CallError> {
+    pub(super) async fn begin(
+        &self,
+        operation: &'static str,
+        action: &str,
+        resource: &str,
+    ) -> Result<(), CallError> {
+        self.begin_with(operation, action, resource, &BTreeMap::new()).await
+    }
+
+    /// The same with what the call says beside its resource.
+    pub(super) async fn begin_with(
+        &self,
+        operation: &'static str,
+        action: &str,
+        resource: &str,
+        context: &BTreeMap<String, String>,
+    ) -> Result<(), CallError> {
         self.cloud.latency().await;
-        self.cloud.allow(&self.role_arn, action, resource).map_err(|error| call_error(operation, error))
+        self.cloud
+            .allow_with(&self.role_arn, action, resource, context)
+            .map_err(|error| call_error(operation, error))
     }
 
     async fn begin_on_queue(
@@ -74,14 +92,25 @@ impl World {
     /// # Errors
     /// `AccessDeniedException`.
     pub(super) fn allow(&self, role_arn: &str, action: &str, resource: &str) -> Result<(), ServiceError> {
+        self.allow_with(role_arn, action, resource, &BTreeMap::new())
+    }
+
+    /// The same with what the call says beside its resource.
+    fn allow_with(
+        &self,
+        role_arn: &str,
+        action: &str,
+        resource: &str,
+        context: &BTreeMap<String, String>,
+    ) -> Result<(), ServiceError> {
         let denied =
             || ServiceError::new(403, "AccessDeniedException", format!("there is no role {role_arn}"));
-        self.roles.get(role_arn).ok_or_else(denied)?.check(action, resource, &BTreeMap::new())
+        self.roles.get(role_arn).ok_or_else(denied)?.check(action, resource, context)
     }
 }
 
 /// A service's error as the handlers see it.
-fn call_error(operation: &'static str, error: ServiceError) -> CallError {
+pub(super) fn call_error(operation: &'static str, error: ServiceError) -> CallError {
     let kind = match (error.status, error.code.as_str()) {
         (_, "OverLimit") => CallErrorKind::OverLimit,
         (_, "ResourceInUseException") | (409, _) => CallErrorKind::Conflict,
@@ -131,6 +160,7 @@ fn describe(cloud: &Cloud, operation: &'static str, uuid: &str) -> Result<Mappin
             maximum_concurrency: mapping.settings().maximum_concurrency,
             provisioned: false,
             function_response_types: response_types(mapping.reports_batch_item_failures),
+            counts_events: mapping.counts_events(),
         })
         .map_err(|error| call_error(operation, error))
 }

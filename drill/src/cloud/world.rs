@@ -145,6 +145,7 @@ impl Cloud {
             knobs,
         }));
         cloud.start_alarms();
+        cloud.start_schedules();
         cloud.start_mappings();
         Ok(cloud)
     }

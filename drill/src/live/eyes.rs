@@ -149,7 +149,7 @@ impl Eyes {
                             self.nameless_copies = self.nameless_copies.max(progress.copied_count);
                         }
                     }
-                    FunctionKind::Mapping | FunctionKind::Consumer => {}
+                    FunctionKind::Mapping | FunctionKind::Reconciler | FunctionKind::Consumer => {}
                 }
             }
         }

@@ -59,6 +59,13 @@ fn beyond(scenario: &Scenario) -> Option<String> {
             Action::RepeatAlarmEvent => {
                 return Some("the alarm's event a second time: only AWS may send it".to_owned());
             }
+            Action::LoseNextAlarmEvent => {
+                return Some("an alarm's event that is lost: only AWS may lose it".to_owned());
+            }
+            Action::AbortOwner(_) => return Some("somebody who stops an execution".to_owned()),
+            Action::HoldCircuit(_) | Action::ReleaseCircuit | Action::CloseCircuit | Action::ProbeNow => {
+                return Some("an operator's command to the circuit".to_owned());
+            }
         }
     }
     if scenario.knobs != Knobs::default() {

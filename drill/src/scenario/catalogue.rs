@@ -10,11 +10,11 @@ use super::{Action, Dependency, Ending, MessageKind, Scenario, Traffic};
 use crate::cloud::Knobs;
 
 /// Messages per second in most scenarios.
-const RATE_PER_S: f64 = 10.0;
+pub const RATE_PER_S: f64 = 10.0;
 
 /// Every scenario, in the order in which they are best read.
 pub fn all() -> Vec<Scenario> {
-    vec![
+    let mut all = vec![
         outage(),
         long_outage(),
         brownout(),
@@ -33,7 +33,9 @@ pub fn all() -> Vec<Scenario> {
         signal_failed_count(),
         signal_existing_alarm(),
         signal_composite_alarm(),
-    ]
+    ];
+    all.extend(super::outside::all());
+    all
 }
 
 /// The scenario with this name.
@@ -41,12 +43,12 @@ pub fn find(name: &str) -> Option<Scenario> {
     all().into_iter().find(|scenario| scenario.name == name)
 }
 
-const fn minutes(count: u64) -> Duration {
+pub const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
 /// Failing from minute 5, healthy again from `until`; traffic from the start until fifteen minutes after that.
-fn outage_until(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
+pub fn outage_until(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
     let traffic_end = until + minutes(15);
     Scenario {
         name,
@@ -63,12 +65,12 @@ fn outage_until(name: &'static str, summary: &'static str, until: Duration) -> S
     }
 }
 
-fn steady(from: Duration, until: Duration, rate_per_s: f64) -> Traffic {
+pub fn steady(from: Duration, until: Duration, rate_per_s: f64) -> Traffic {
     Traffic { from, until, rate_per_s, kind: MessageKind::Order }
 }
 
 /// Closed, enabled, drained, nothing dead-lettered.
-fn closed(trips: std::ops::RangeInclusive<u64>) -> Ending {
+pub fn closed(trips: std::ops::RangeInclusive<u64>) -> Ending {
     Ending { circuit: "closed", mapping: "Enabled", drained: true, trips, dead_lettered: 0..=0 }
 }
 

@@ -2,10 +2,12 @@
 
 mod catalogue;
 mod ending;
+mod outside;
 
 use std::time::Duration;
 
 use serde_json::Value;
+use workflow::circuit::Phase;
 use workflow::config::CircuitConfig;
 
 use crate::cloud::Knobs;
@@ -91,6 +93,18 @@ pub enum Action {
     RepeatAlarmEvent,
     /// Somebody's automation puts a `Trip Requested` event on the bus.
     RequestTrip,
+    /// The event of the alarm's next change to ALARM is lost.
+    LoseNextAlarmEvent,
+    /// Somebody stops the execution that owns the circuit, as soon as the circuit's item says this phase.
+    AbortOwner(Phase),
+    /// An operator holds the circuit for so long.
+    HoldCircuit(Duration),
+    /// An operator ends the hold.
+    ReleaseCircuit,
+    /// An operator closes the circuit.
+    CloseCircuit,
+    /// An operator asks for a probe now.
+    ProbeNow,
 }
 
 /// How a scenario is to end. Every field is a condition for its having converged.

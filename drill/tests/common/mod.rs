@@ -3,7 +3,7 @@
 use drill::report::{Entry, Observer, Report, Topic};
 use drill::scenario::{self, Scenario};
 use drill::sim::Time;
-use drill::{Options, run, run_tampered};
+use drill::{Options, run, run_tampered, run_tampered_stack};
 use serde_json::Value;
 
 /// Lines of the timeline that a failed assertion shows.
@@ -104,5 +104,14 @@ pub fn tampered(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value)) -> 
     };
     let report =
         run_tampered(scenario, options, &changing, &mut collector).expect("the machine can still be run");
+    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+}
+
+/// Runs a scenario with a stack that `tamper` changed.
+pub fn tampered_stack(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value)) -> Told {
+    let mut collector = Collector::default();
+    let options = Options { baseline: false, ..Options::seeded(seed) };
+    let report =
+        run_tampered_stack(scenario, options, tamper, &mut collector).expect("the stack can still be run");
     Told { report, entries: collector.entries, longest_history: collector.longest_history }
 }

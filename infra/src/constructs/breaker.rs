@@ -23,7 +23,7 @@ use crate::template::{Attributes, Deletion, Handle, Scope, Template};
 use crate::text::Text;
 
 /// The bus for announcements and requests. Alarms report on the default bus only, and one bus is enough.
-const EVENT_BUS: &str = "default";
+pub const EVENT_BUS: &str = "default";
 
 /// For how long EventBridge tries to start the state machine, seconds. A trip that is an hour late says nothing any
 /// more about the consumer; what could not be delivered by then lies in the undelivered queue.
@@ -48,18 +48,18 @@ pub struct CircuitBreaker<'a> {
 }
 
 impl CircuitBreaker<'_> {
-    /// Adds its resources.
+    /// Adds its resources; gives the state machine and the alarm.
     ///
     /// # Errors
     /// [`SynthError::PolicyTooLong`], which a single circuit's policy never is.
-    pub fn add_to(&self, template: &mut Template) -> Result<(), SynthError> {
+    pub fn add_to(&self, template: &mut Template) -> Result<(Handle, TripAlarm), SynthError> {
         let scope = Scope::root().child(self.name);
         let alarm = trip_alarm(template, &scope, self.name, self.circuit, self.guarded);
         let (machine, ready) = self.state_machine(template, &scope, &alarm)?;
         self.rules(template, &scope, &alarm, &machine, ready)?;
         template.output(&scope.child("StateMachineArn"), "ARN of the state machine", &machine.reference());
         template.output(&scope.child("FailureAlarmName"), "Name of the alarm", &alarm.name);
-        Ok(())
+        Ok((machine, alarm))
     }
 
     /// The state machine, and what must exist before it can be started.
@@ -183,18 +183,19 @@ impl CircuitBreaker<'_> {
             let target = Target {
                 id: "StateMachine",
                 arn: machine.reference(),
-                role_arn: role.arn(),
-                input_transformer,
+                role_arn: Some(role.arn()),
+                input: None,
+                input_transformer: Some(input_transformer),
                 retry_policy: RetryPolicy {
                     maximum_event_age_in_seconds: TRIP_MAX_AGE_S,
                     maximum_retry_attempts: TRIP_MAX_ATTEMPTS,
                 },
-                dead_letter_config: DeadLetterConfig { arn: undelivered.arn() },
+                dead_letter_config: Some(DeadLetterConfig { arn: undelivered.arn() }),
             };
             let attributes = Attributes { depends_on: ready.clone(), ..Attributes::default() };
             template.resource_with(
                 &scope.child(segment),
-                Rule { description, event_pattern, targets: vec![target] },
+                Rule { description, schedule_expression: None, event_pattern, targets: vec![target] },
                 attributes,
             )
         };
@@ -249,6 +250,7 @@ impl CircuitBreaker<'_> {
             trigger,
             reason: "<reason>".to_owned(),
             at: "<at>".to_owned(),
+            hold: None,
         };
         let quoted = serde_json::to_string(&request).expect("a trip request is plain data");
         InputTransformer {

@@ -55,6 +55,7 @@ const CREATE_ONLY: &[(&str, &[&str])] = &[
         &["EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "SelfManagedEventSource"],
     ),
     ("AWS::Lambda::Function", &["FunctionName", "PackageType", "TenancyConfig", "DurableConfig?"]),
+    ("AWS::Lambda::Permission", &["Action", "FunctionName", "Principal", "SourceArn"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
     ("AWS::SQS::Queue", &["FifoQueue", "QueueName"]),
     ("AWS::SQS::QueuePolicy", &[]),

@@ -14,6 +14,9 @@ use crate::text::Text;
 pub struct Rule {
     /// What it is for.
     pub description: String,
+    /// How often it acts by itself, whatever events there are: `rate(1 minute)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_expression: Option<&'static str>,
     /// Which events it takes; leaves are lists of allowed values.
     pub event_pattern: Value,
     /// Where it sends them.
@@ -32,14 +35,20 @@ pub struct Target {
     pub id: &'static str,
     /// ARN.
     pub arn: Text,
-    /// ARN of the role with which EventBridge calls it.
-    pub role_arn: Text,
-    /// What it gets instead of the event.
-    pub input_transformer: InputTransformer,
+    /// ARN of the role with which EventBridge calls it; a function says itself who may invoke it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<Text>,
+    /// What it gets instead of the event: the same JSON text each time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Text>,
+    /// What it gets instead of the event: made out of the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_transformer: Option<InputTransformer>,
     /// How often and for how long a delivery is tried.
     pub retry_policy: RetryPolicy,
     /// Where an event goes that could not be delivered.
-    pub dead_letter_config: DeadLetterConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_config: Option<DeadLetterConfig>,
 }
 
 /// Makes the target's input out of an event.

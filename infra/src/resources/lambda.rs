@@ -66,6 +66,24 @@ pub struct Environment {
     pub variables: BTreeMap<&'static str, Text>,
 }
 
+/// `AWS::Lambda::Permission`: who may invoke a function.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Permission {
+    /// `lambda:InvokeFunction`.
+    pub action: &'static str,
+    /// Name of the function.
+    pub function_name: Text,
+    /// Service that invokes it.
+    pub principal: &'static str,
+    /// ARN of the resource on whose behalf the service does.
+    pub source_arn: Text,
+}
+
+impl Properties for Permission {
+    const TYPE: &'static str = "AWS::Lambda::Permission";
+}
+
 /// `AWS::Lambda::EventSourceMapping`. `Ref` yields the UUID.
 ///
 /// `Enabled` and `ScalingConfig` are left out on purpose: they are the breaker's to change, so the template makes no

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_lambda::operation::get_event_source_mapping::GetEventSourceMappingOutput;
 use aws_sdk_lambda::operation::update_event_source_mapping::UpdateEventSourceMappingOutput;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{FunctionResponseType, InvocationType, ScalingConfig};
+use aws_sdk_lambda::types::{EventSourceMappingMetric, FunctionResponseType, InvocationType, ScalingConfig};
 
 use super::Cloud;
 use super::error::{Text, call_error};
@@ -27,6 +27,9 @@ macro_rules! description {
                 .and_then(|maximum| u32::try_from(maximum).ok()),
             provisioned: $output.provisioned_poller_config().is_some(),
             function_response_types: names($output.function_response_types()),
+            counts_events: $output
+                .metrics_config()
+                .is_some_and(|config| config.metrics().contains(&EventSourceMappingMetric::EventCount)),
         }
     };
 }

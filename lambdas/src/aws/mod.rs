@@ -5,6 +5,7 @@ mod error;
 mod lambda;
 mod local;
 mod logging;
+mod reconciler;
 mod sqs;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::consumer::ConsumerError;
 use crate::failure::HandlerError;
 
 pub use logging::start as start_logging;
+pub use reconciler::ReconcilerCloud;
 
 /// How often a call is tried in all, with the SDK's own backoff and jitter. The handlers and the workflow retry on
 /// top, so this covers hiccups only. An `Invoke` and a send of messages are never retried here.

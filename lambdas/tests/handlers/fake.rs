@@ -32,6 +32,8 @@ pub enum Fault {
     Fail(CallErrorKind),
     /// The call takes effect, but its answer is lost.
     LoseAnswer,
+    /// Another execution takes the circuit over just before the call.
+    Overtake,
 }
 
 /// How the consumer takes a probe.
@@ -131,6 +133,7 @@ impl World {
             maximum_concurrency,
             provisioned: false,
             function_response_types: Vec::new(),
+            counts_events: true,
         };
         self.mappings.borrow_mut().insert(uuid.to_owned(), mapping);
     }
@@ -247,6 +250,10 @@ impl World {
             self.crashed.set(true);
             std::future::pending::<()>().await;
         }
+        if fault == Some(Fault::Overtake) {
+            self.epoch.set(self.epoch.get().map(|epoch| epoch + 1));
+            return None;
+        }
         fault
     }
 
@@ -263,7 +270,7 @@ impl World {
                 let _ = effect();
                 Err(failure(operation, CallErrorKind::Transient))
             }
-            Some(Fault::Crash) | None => effect(),
+            Some(Fault::Crash | Fault::Overtake) | None => effect(),
         }
     }
 

@@ -121,7 +121,7 @@ fn disable_asks_once_and_leaves_alone_what_others_disabled() {
         RecordedMapping { enabled: false, ..recorded("b") },
     ];
     let wait = settling(false, "Disabling", "1 of 1 mappings to be Disabled");
-    check(&world, &disable(&mappings), wait.clone(), &["epoch", "get_mapping", "update_mapping"]);
+    check(&world, &disable(&mappings), wait.clone(), &["epoch", "get_mapping", "epoch", "update_mapping"]);
     check(&world, &disable(&mappings), wait, &["epoch", "get_mapping"]);
     world.settle();
     check(&world, &disable(&mappings), settling(true, "Disabled", ""), &["epoch", "get_mapping"]);
@@ -197,8 +197,13 @@ fn a_refused_update_has_the_name_that_tells_whether_to_retry() {
     ] {
         let world = World::new();
         world.put_mapping("a", "Enabled", None);
-        world.faults.borrow_mut().insert(3, Fault::Fail(kind));
-        check(&world, &disable(&[recorded("a")]), json!(name), &["epoch", "get_mapping", "update_mapping"]);
+        world.faults.borrow_mut().insert(4, Fault::Fail(kind));
+        check(
+            &world,
+            &disable(&[recorded("a")]),
+            json!(name),
+            &["epoch", "get_mapping", "epoch", "update_mapping"],
+        );
     }
 }
 
@@ -257,7 +262,7 @@ fn a_provisioned_mapping_is_limited_and_restored_without_a_maximum() {
             world.calls.borrow_mut().clear();
             ask(&world, &request);
             assert!(
-                world.calls.borrow()[2].ends_with("maximum_concurrency: Keep }"),
+                world.calls.borrow()[3].ends_with("maximum_concurrency: Keep }"),
                 "{:?}",
                 world.calls.borrow()
             );
@@ -278,7 +283,12 @@ fn restore_gives_back_exactly_what_was_recorded() {
             RecordedMapping { enabled: false, ..recorded("b") },
         ];
         let wait = settling(false, "Enabling", "1 of 1 mappings to be Enabled with their settings");
-        check(&world, &restore(&mappings), wait.clone(), &["epoch", "get_mapping", "update_mapping"]);
+        check(
+            &world,
+            &restore(&mappings),
+            wait.clone(),
+            &["epoch", "get_mapping", "epoch", "update_mapping"],
+        );
         check(&world, &restore(&mappings), wait.clone(), &["epoch", "get_mapping"]);
         assert_eq!(ask(&world, &check_enabled(&mappings)), wait);
         world.settle();
@@ -294,7 +304,7 @@ fn restore_lifts_a_limit_from_a_mapping_that_is_enabled() {
     let world = World::new();
     world.put_mapping("a", "Enabled", Some(2));
     let wait = settling(false, "Updating", "1 of 1 mappings to be Enabled with their settings");
-    check(&world, &restore(&[recorded("a")]), wait, &["epoch", "get_mapping", "update_mapping"]);
+    check(&world, &restore(&[recorded("a")]), wait, &["epoch", "get_mapping", "epoch", "update_mapping"]);
     check(&world, &restore(&[recorded("a")]), json!("Breaker.Transient"), &["epoch", "get_mapping"]);
     world.settle();
     check(&world, &restore(&[recorded("a")]), settling(true, "Enabled", ""), &["epoch", "get_mapping"]);
@@ -331,4 +341,16 @@ fn a_step_that_is_retried_after_a_crash_at_any_call_ends_the_same() {
             assert_eq!(world.mappings.borrow()["b"].maximum_concurrency, Some(4));
         }
     }
+}
+
+#[test]
+fn a_call_that_is_overtaken_changes_no_further_mapping() {
+    let world = World::new();
+    world.put_mapping("a", "Enabled", None);
+    world.put_mapping("b", "Enabled", None);
+    // Another execution takes over while this call looks at the second mapping.
+    world.faults.borrow_mut().insert(5, Fault::Overtake);
+    let calls = ["epoch", "get_mapping", "epoch", "update_mapping", "get_mapping", "epoch"];
+    check(&world, &disable(&[recorded("a"), recorded("b")]), json!("Breaker.StaleEpoch"), &calls);
+    assert_eq!(world.mappings.borrow()["b"].state, MappingState::Enabled);
 }

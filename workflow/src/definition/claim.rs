@@ -2,18 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::hold::{HELD_ATTRIBUTES, hold_of};
 use super::probe::PROBE_FAILED_AT;
 use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
-use super::{Context, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
-use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, fail, jsonata, succeed};
-use crate::circuit::{CircuitState, Transition, item};
-use crate::contract::Trigger;
+use super::{Context, MAPPING_TIMEOUT_S, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
+use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata, succeed};
+use crate::circuit::{CircuitState, CloseReason, Phase, Transition, item};
+use crate::contract::{MAX_REASON, Trigger};
 use crate::errors;
-
-/// Longest reason that is kept, characters.
-const MAX_REASON: u32 = 1_000;
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     vec![
@@ -33,7 +31,13 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         describe_owner(context),
         judge_owner(),
         take_over(context),
+        judge_take_over(),
+        Wait::seconds("AwaitStaleCalls", json!(MAPPING_TIMEOUT_S))
+            .comment("A call of the mapping function may outlive the execution that made it, for its timeout at most")
+            .next("JudgeRecord"),
         judge_record(),
+        check_still_disabled(context),
+        judge_still_disabled(),
         succeed("Joined", json!({ "outcome": "joined", "circuit": context.name })),
         succeed("Superseded", json!({ "outcome": "superseded", "circuit": context.name })),
     ]
@@ -47,7 +51,7 @@ fn check_input(context: &Context<'_>) -> State {
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
-    let unset: [(&str, Value); 23] = [
+    let unset: [(&str, Value); 19] = [
         ("epoch", json!(0)),
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
@@ -56,26 +60,38 @@ fn check_input(context: &Context<'_>) -> State {
         ("ownerStatus", json!("none")),
         ("recorded", json!([])),
         ("settleFromMs", json!(0)),
-        ("quietAtMs", json!(0)),
         ("failedProbes", json!(0)),
         ("waitSeconds", json!(0)),
-        ("scarce", json!(false)),
         ("proven", json!([])),
-        ("sawHealthy", json!(false)),
-        ("suspects", json!([])),
         ("lastReceives", json!(0)),
         ("noneVisibleSinceMs", json!(0)),
-        ("lastError", json!("none")),
+        ("phase", json!("none")),
+        ("heldSignal", json!("none")),
         ("limited", json!(false)),
         ("rounds", json!(0)),
-        ("outageError", json!("none")),
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
     ];
-    let sees_probes = context.circuit.alarm.signal.sees_probes();
+    // What an execution that hands over knows of the outage beside what the circuit's item says.
+    let carried = |name: &'static str, otherwise: &str| {
+        let from = format!("$states.input.carried.{name}");
+        (name, jsonata(format!("$exists({from}) ? {from} : {otherwise}")))
+    };
+    let mut known = vec![
+        carried("scarce", "false"),
+        carried("sawHealthy", "false"),
+        // A list of one is that one in JSONata, unless it is made a list again.
+        ("suspects", jsonata("$append([], $states.input.carried.suspects)")),
+        carried("lastError", "'none'"),
+        carried("outageError", "'none'"),
+        carried("quietAtMs", "0"),
+    ];
+    if context.circuit.alarm.signal.sees_probes() {
+        known.push(carried(PROBE_FAILED_AT, "0"));
+    }
     let rule = unset
         .into_iter()
-        .chain(sees_probes.then(|| (PROBE_FAILED_AT, json!(0))))
+        .chain(known)
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         // What an execution that hands over gives on beside the circuit's item.
@@ -83,7 +99,8 @@ fn check_input(context: &Context<'_>) -> State {
         .assign("announcedOpen", jsonata("$exists($states.input.from)"))
         .assign("exhausted", jsonata("$exists($states.input.exhausted) ? $states.input.exhausted : false"))
         .assign("copies", jsonata("$exists($states.input.copies) ? $states.input.copies : 0"))
-        .assign("closeReason", json!("recovered"))
+        .assign("hold", jsonata(hold_of("$states.input.hold")))
+        .assign("closeReason", json!(CloseReason::Recovered.name()))
         .assign("resumeAt", json!(NOWHERE))
         .assign("fault", json!({ "state": "none", "error": "none" }));
     Choice::new(state::CHECK_INPUT, rule).otherwise("RejectInput")
@@ -98,6 +115,7 @@ fn claim(context: &Context<'_>) -> State {
         (":zero".to_owned(), json!({ "N": "0" })),
         (":one".to_owned(), json!({ "N": "1" })),
         (":now".to_owned(), now_ms()),
+        (":phase".to_owned(), json!({ "S": Phase::Opening.name() })),
         (":trigger".to_owned(), json!({ "S": jsonata("$trip.trigger") })),
         (":reason".to_owned(), json!({ "S": jsonata(format!("$substring($trip.reason, 0, {MAX_REASON})")) })),
     ]);
@@ -109,13 +127,15 @@ fn claim(context: &Context<'_>) -> State {
     );
     let update = format!(
         "SET {state} = :state, {owner} = :me, {epoch} = if_not_exists({epoch}, :zero) + :one, {opened} = :now, \
-         {updated} = :now, {trigger} = :trigger, {reason} = :reason, {failed} = :zero \
-         REMOVE {recorded}, {token}, {until}, {error}, {close_reason}",
+         {updated} = :now, {phase} = :phase, {trigger} = :trigger, {reason} = :reason, {failed} = :zero \
+         REMOVE {recorded}, {token}, {until}, {error}, {close_reason}, {held}",
         state = item::STATE,
         owner = item::OWNER,
         epoch = item::EPOCH,
         opened = item::OPENED_AT_MS,
         updated = item::UPDATED_AT_MS,
+        phase = item::PHASE,
+        held = HELD_ATTRIBUTES.join(", "),
         trigger = item::TRIGGER,
         reason = item::REASON,
         failed = item::FAILED_PROBES,
@@ -215,7 +235,18 @@ fn take_over(context: &Context<'_>) -> State {
     );
     let mut arguments = context.update_item(&update, &condition, values);
     arguments["ReturnValues"] = json!("ALL_NEW");
-    let recorded = format!("$states.result.Attributes.{}.S", item::RECORDED);
+    let text = |attribute: &str| format!("$states.result.Attributes.{attribute}.S");
+    let or_else = |attribute: &str, otherwise: &str| {
+        let found = text(attribute);
+        jsonata(format!("$exists({found}) ? {found} : {otherwise}"))
+    };
+    let recorded = text(item::RECORDED);
+    let until = format!("$states.result.Attributes.{}.N", item::HELD_UNTIL_MS);
+    let hold = format!(
+        "$exists({until}) ? {{'until_ms': $number({until}), 'by': {}, 'reason': {}}} : $hold",
+        text(item::HELD_BY),
+        text(item::HOLD_REASON),
+    );
     Task::new("TakeOverCircuit", UPDATE_ITEM)
         .comment("What the dead owner recorded stays: the mappings may be disabled already")
         .arguments(arguments)
@@ -223,14 +254,58 @@ fn take_over(context: &Context<'_>) -> State {
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .assign("failedProbes", number(item::FAILED_PROBES))
         .assign("recorded", jsonata(format!("$exists({recorded}) ? $parse({recorded}) : []")))
+        .assign("phase", or_else(item::PHASE, "'none'"))
+        .assign("lastError", or_else(item::LAST_ERROR, "$lastError"))
+        .assign("closeReason", or_else(item::CLOSE_REASON, "$closeReason"))
+        .assign("hold", jsonata(hold))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
         .retry(patient())
         .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
         .catch(context.to_fault("TakeOverCircuit", NOWHERE))
-        .next("JudgeRecord")
+        .next("JudgeTakeOver")
 }
 
+fn judge_take_over() -> State {
+    Choice::new("JudgeTakeOver", Rule::when("$seenOwner = $from", "JudgeRecord"))
+        .comment("Who hands over has no call in progress; who died may have one")
+        .otherwise("AwaitStaleCalls")
+}
+
+/// Goes on with what the owner before was doing.
 fn judge_record() -> State {
-    Choice::new("JudgeRecord", Rule::when("$count($recorded) > 0", "DisableMappings"))
-        .otherwise("InspectMappings")
+    let was = |phase: Phase| format!("$phase = '{}'", phase.name());
+    Choice::new("JudgeRecord", Rule::when("$count($recorded) = 0", "InspectMappings"))
+        .or(Rule::when(was(Phase::Restoring), "RestoreMappings"))
+        .or(Rule::when(format!("{} or {}", was(Phase::Disabled), was(Phase::GivenUp)), "CheckStillDisabled")
+            .assign("announcedOpen", json!(true))
+            .assign("quietAtMs", jsonata("$quietAtMs > 0 ? $quietAtMs : $millis()")))
+        .otherwise("DisableMappings")
+}
+
+/// While the breaker only waits, a mapping that is enabled was enabled by somebody else.
+fn check_still_disabled(context: &Context<'_>) -> State {
+    context
+        .call(
+            "CheckStillDisabled",
+            placeholder::MAPPING_FUNCTION,
+            json!({
+                "action": "inspect",
+                "fence": context.fence(),
+                "mappings": jsonata("[$recorded[enabled].uuid]"),
+            }),
+            patient(),
+            "ChooseWait",
+        )
+        .output(jsonata("{'enabled_count': $states.result.Payload.enabled_count}"))
+        .next("JudgeStillDisabled")
+}
+
+fn judge_still_disabled() -> State {
+    Choice::new(
+        "JudgeStillDisabled",
+        Rule::when("$states.input.enabled_count > 0", "AnnounceOverruled")
+            .assign("closeReason", json!(CloseReason::Overruled.name())),
+    )
+    .or(Rule::when("$hold.until_ms > 0", "JudgeRounds"))
+    .otherwise("ChooseWait")
 }

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
 use super::{
     Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
-use crate::circuit::{CloseReason, Transition, item};
+use crate::circuit::{CloseReason, Phase, Transition, item};
 use crate::contract::RejitterStrategy;
 use crate::errors;
 use crate::events::Announcement;
@@ -60,11 +61,11 @@ fn spread(context: &Context<'_>) -> Vec<State> {
         ))
         .retry(brief())
         .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
-        .catch(gave_up(&["States.ALL"], "RestoreMappings"))
+        .catch(gave_up(&["States.ALL"], "MarkRestoring"))
         .next("JudgeSpread");
     let judge = Choice::new(
         "JudgeSpread",
-        Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), "RestoreMappings"),
+        Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), "MarkRestoring"),
     )
     .otherwise(state::SPREAD_BACKLOG);
     vec![call, judge]
@@ -73,6 +74,22 @@ fn spread(context: &Context<'_>) -> Vec<State> {
 /// Gives the mappings their recorded settings back and waits until that has come true.
 fn restore(context: &Context<'_>) -> Vec<State> {
     let circuit = context.circuit;
+    let mark = context
+        .write(
+            "MarkRestoring",
+            context.write_arguments(
+                None,
+                &[
+                    (item::PHASE, json!({ "S": Phase::Restoring.name() })),
+                    (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
+                ],
+                &[item::TASK_TOKEN, item::WAIT_UNTIL_MS],
+            ),
+            "MarkRestoring",
+        )
+        .comment("Before the mappings are enabled: whoever takes over goes on with it, rather than taking it for somebody else's doing")
+        .output(json!({}))
+        .next("RestoreMappings");
     let restore = context
         .call(
             "RestoreMappings",
@@ -114,12 +131,14 @@ fn restore(context: &Context<'_>) -> Vec<State> {
     let fresh = Wait::seconds("AwaitFreshWindow", jsonata(fresh_window_s(context)))
         .comment("Messages flow again; until the old failures have left the alarm's window it cannot tell a relapse")
         .next("MarkClosed");
-    vec![restore, await_enabled, check, judge, fresh]
+    vec![mark, restore, await_enabled, check, judge, fresh]
 }
 
 /// Marks the circuit closed, then resets the alarm: in this order a relapse that shows in between is a new transition
 /// of the alarm that finds a closed circuit.
 fn finish(context: &Context<'_>) -> Vec<State> {
+    let mut gone = HELD_ATTRIBUTES.to_vec();
+    gone.extend([item::TASK_TOKEN, item::WAIT_UNTIL_MS, item::RECORDED, item::PHASE]);
     let mark = context
         .write(
             "MarkClosed",
@@ -129,7 +148,7 @@ fn finish(context: &Context<'_>) -> Vec<State> {
                     (item::CLOSED_AT_MS, now_ms()),
                     (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
                 ],
-                &[item::TASK_TOKEN, item::WAIT_UNTIL_MS, item::RECORDED],
+                &gone,
             ),
             "MarkClosed",
         )

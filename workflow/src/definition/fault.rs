@@ -10,8 +10,8 @@ use crate::errors;
 use crate::events::Announcement;
 
 /// Where an execution can resume. Each step is safe to repeat.
-const RESUME_POINTS: [&str; 5] =
-    ["InspectMappings", "DisableMappings", "ChooseWait", "RestoreMappings", "MarkClosed"];
+const RESUME_POINTS: [&str; 6] =
+    ["InspectMappings", "DisableMappings", "ChooseWait", "MarkRestoring", "RestoreMappings", "MarkClosed"];
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     let announce = context.announce(
@@ -55,7 +55,7 @@ fn resume(context: &Context<'_>) -> State {
             Rule::when(condition, next).assign("closeReason", json!(CloseReason::Faulted.name()))
         };
         rules.push(restored(format!("{opening} and $count($recorded) = 0"), "MarkClosed"));
-        rules.push(restored(opening.to_owned(), "RestoreMappings"));
+        rules.push(restored(opening.to_owned(), "MarkRestoring"));
     }
     rules.extend(rest.into_iter().map(resume_at));
     rules.into_iter().fold(Choice::new("Resume", resume_at(first)), Choice::or).otherwise("Faulted")

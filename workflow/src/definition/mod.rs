@@ -9,6 +9,7 @@
 mod claim;
 mod close;
 mod fault;
+mod hold;
 mod open;
 mod probe;
 mod steps;
@@ -89,6 +90,8 @@ const MAX_SPREADS: u32 = 500;
 const MAX_LAST_RECEIVES: u32 = 10;
 /// Ids of suspect messages that a closing event names at most.
 const MAX_SUSPECTS: u32 = 10;
+/// Longest stretch of a hold that is waited for at once, seconds.
+const MAX_HELD_STRETCH_S: u32 = 12 * 3_600;
 /// Longest wait for messages that are merely in flight, seconds; a quarter of the visibility timeout if that is less.
 const MAX_IN_FLIGHT_WAIT_S: u32 = 30;
 /// Longest delay of a message, seconds: `DelaySeconds` ends there.
@@ -110,6 +113,8 @@ const ANY_FUNCTION_S: u32 = 905;
 pub const PROBE_MARGIN_S: u32 = 25;
 /// Timeout of the `mapping` function, seconds.
 pub const MAPPING_TIMEOUT_S: u32 = 60;
+/// Timeout of the `reconciler`, seconds: less than the time between two looks.
+pub const RECONCILER_TIMEOUT_S: u32 = 50;
 /// Timeout of the `rejitter` function, seconds: all that Lambda allows.
 pub const REJITTER_TIMEOUT_S: u32 = 900;
 
@@ -139,6 +144,7 @@ pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
         claim::states(&context),
         open::states(&context),
         wait::states(&context),
+        hold::states(&context),
         probe::states(&context),
         close::states(&context),
         fault::states(&context),
@@ -159,7 +165,7 @@ impl Context<'_> {
     fn after_recovery(&self) -> &'static str {
         match self.circuit.rejitter_strategy() {
             RejitterStrategy::Visibility | RejitterStrategy::Requeue => state::SPREAD_BACKLOG,
-            RejitterStrategy::Off => "RestoreMappings",
+            RejitterStrategy::Off => "MarkRestoring",
         }
     }
 }

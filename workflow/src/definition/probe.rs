@@ -9,7 +9,7 @@ use super::{
     MAX_SUSPECTS, SCARCE_RECEIVES, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
-use crate::circuit::{CloseReason, Transition, item};
+use crate::circuit::{CloseReason, Phase, Transition, item};
 use crate::config::{ALARM_LAG_S, ExhaustedThen};
 use crate::errors;
 use crate::events::Announcement;
@@ -29,7 +29,8 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         states.extend(limited(context));
     }
     if context.circuit.exhausted.then == ExhaustedThen::Fail {
-        let open = context.write_arguments(Some(Transition::Reopen), &[], &[]);
+        let given_up = [(item::PHASE, json!({ "S": Phase::GivenUp.name() }))];
+        let open = context.write_arguments(Some(Transition::Reopen), &given_up, &[]);
         states.push(context.write("MarkExhausted", open, "ChooseWait").output(json!({})).next("Exhausted"));
         states.push(fail(
             "Exhausted",
@@ -99,7 +100,7 @@ fn judge(context: &Context<'_>) -> State {
          ($millis() - $noneVisibleSinceMs) / 1000 > {longest_flight_s})"
     );
     let on_empty =
-        if circuit.probe.health_check_function_arn.is_some() { "CheckHealth" } else { "LimitMappings" };
+        if circuit.probe.health_check_function_arn.is_some() { "CheckHealth" } else { "MarkLimiting" };
     // Only a FIFO queue gives the same message to every probe: there each one brings it nearer to the dead-letter queue.
     let scarce = if facts.fifo {
         format!("$exists($states.input.receives_left) and $states.input.receives_left <= {SCARCE_RECEIVES}")
@@ -122,7 +123,7 @@ fn judge(context: &Context<'_>) -> State {
         .assign("proven", jsonata("$append($proven, [$states.input.message_id])"))
         .assign("sawHealthy", json!(true))
         .assign("noneVisibleSinceMs", json!(0)))
-    .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), "RestoreMappings")
+    .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), "MarkRestoring")
         .assign("closeReason", json!(CloseReason::Recovered.name())))
     .or(Rule::when(nothing_there, on_empty).assign("noneVisibleSinceMs", json!(0)))
     .or(Rule::when(none_visible, "JudgeRounds")
@@ -179,7 +180,7 @@ fn judge_exhausted(context: &Context<'_>) -> State {
 fn announce_exhausted(context: &Context<'_>) -> State {
     let next = match context.circuit.exhausted.then {
         ExhaustedThen::KeepProbing => "JudgeExhausted",
-        ExhaustedThen::Close => "RestoreMappings",
+        ExhaustedThen::Close => "MarkRestoring",
         ExhaustedThen::Fail => "MarkExhausted",
     };
     let close_reason = match context.circuit.exhausted.then {
@@ -216,12 +217,17 @@ fn check_health(context: &Context<'_>) -> State {
                 .assign("failedProbes", jsonata("$failedProbes + 1"))
                 .assign("lastError", json!("HealthCheckFailed")),
         )
-        .next("RestoreMappings")
+        .next("MarkRestoring")
 }
 
 /// The limited close: live traffic at a small concurrency stands in for the probe that an empty queue cannot give.
 fn limited(context: &Context<'_>) -> Vec<State> {
     let circuit = context.circuit;
+    let limiting = [(item::PHASE, json!({ "S": Phase::Limiting.name() }))];
+    let mark = context
+        .write("MarkLimiting", context.write_arguments(None, &limiting, &[]), "ChooseWait")
+        .output(json!({}))
+        .next("LimitMappings");
     let limit = context
         .call(
             "LimitMappings",
@@ -274,13 +280,13 @@ fn limited(context: &Context<'_>) -> Vec<State> {
             .assign("failedProbes", jsonata("$failedProbes + 1"))
             .assign("lastError", json!("LimitedTrafficFailed")),
     )
-    .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "RestoreMappings")
+    .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
         .assign("closeReason", json!(CloseReason::Recovered.name())))
     .comment("An alarm that is gone proves nothing: that is a fault")
     .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
     .assign("resumeAt", json!("DisableMappings"))
     .otherwise("AnnounceFault");
-    vec![limit, announce, watch, read, judge]
+    vec![mark, limit, announce, watch, read, judge]
 }
 
 /// Variable that holds when a probe failed last, where the alarm sees probes.

@@ -3,11 +3,13 @@
 
 use serde_json::json;
 
+use super::hold::{asks_for_hold, hold_of};
+use super::probe::PROBE_FAILED_AT;
 use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient};
 use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
-use crate::circuit::{CloseReason, Transition, item};
+use crate::circuit::{CloseReason, Phase, Transition, item};
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     vec![
@@ -51,6 +53,8 @@ fn judge_rounds() -> State {
         .comment(
             "An execution fails at 25,000 history events: long outages go on in a fresh one well before that",
         )
+        .or(Rule::when("$hold.until_ms > $millis()", "MarkHeld"))
+        .or(Rule::when("$hold.until_ms > 0", "MarkReleased").assign("heldSignal", json!("expired")))
         .assign("rounds", jsonata("$rounds + 1"))
         .otherwise(state::AWAIT_RECOVERY)
 }
@@ -58,6 +62,17 @@ fn judge_rounds() -> State {
 /// Starts the execution that goes on. It takes the circuit over from this one by name; should the step be repeated
 /// after its answer was lost, the second one finds the first in charge and joins.
 fn hand_over(context: &Context<'_>) -> State {
+    let mut carried = json!({
+        "scarce": jsonata("$scarce"),
+        "sawHealthy": jsonata("$sawHealthy"),
+        "suspects": jsonata("$suspects"),
+        "lastError": jsonata("$lastError"),
+        "outageError": jsonata("$outageError"),
+        "quietAtMs": jsonata("$quietAtMs"),
+    });
+    if context.circuit.alarm.signal.sees_probes() {
+        carried[PROBE_FAILED_AT] = jsonata(format!("${PROBE_FAILED_AT}"));
+    }
     Task::new("HandOver", START_EXECUTION)
         .arguments(json!({
             "StateMachineArn": jsonata("$states.context.StateMachine.Id"),
@@ -69,6 +84,7 @@ fn hand_over(context: &Context<'_>) -> State {
                 "from": jsonata("$states.context.Execution.Id"),
                 "exhausted": jsonata("$exhausted"),
                 "copies": jsonata("$copies"),
+                "carried": carried,
             },
         }))
         .output(json!({}))
@@ -84,6 +100,7 @@ fn await_recovery(context: &Context<'_>) -> State {
         &[
             (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
             (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($millis() + $waitSeconds * 1000)") })),
+            (item::PHASE, json!({ "S": Phase::Disabled.name() })),
             (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
             (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
         ],
@@ -92,7 +109,7 @@ fn await_recovery(context: &Context<'_>) -> State {
     Task::new(state::AWAIT_RECOVERY, UPDATE_ITEM_AND_WAIT)
         .arguments(arguments)
         .timeout_s(jsonata("$waitSeconds"))
-        .output(jsonata("{'command': $string($states.result.command)}"))
+        .output(jsonata(signal_output()))
         .retry(Retrier::on(&["States.Timeout"], 0))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
         .retry(patient())
@@ -102,12 +119,23 @@ fn await_recovery(context: &Context<'_>) -> State {
         .next("JudgeSignal")
 }
 
+/// What is kept of the signal that ended a wait: whoever may complete a token may say anything.
+pub fn signal_output() -> String {
+    format!(
+        "{{'command': $type($states.result.command) = 'string' ? $substring($states.result.command, 0, 20) : 'probe', \
+         'hold': {}}}",
+        hold_of("$states.result")
+    )
+}
+
 fn judge_signal() -> State {
     Choice::new(
         "JudgeSignal",
-        Rule::when("$states.input.command = 'close'", "RestoreMappings")
+        Rule::when("$states.input.command = 'close'", "MarkRestoring")
             .assign("closeReason", json!(CloseReason::Operator.name())),
     )
+    .or(Rule::when(asks_for_hold(), "MarkHeld").assign("hold", jsonata("$states.input.hold")))
+    .or(Rule::when("$states.input.command = 'check'", "CheckStillDisabled"))
     .comment("Any other signal says that it is worth a probe now")
     .otherwise("BeginProbe")
 }

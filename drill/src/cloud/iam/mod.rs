@@ -66,8 +66,14 @@ struct Condition {
     wildcards: bool,
 }
 
-const CONDITION_OPERATORS: [(&str, bool); 3] =
-    [("StringEquals", false), ("ArnEquals", true), ("ArnLike", true)];
+const CONDITION_OPERATORS: [(&str, bool); 4] =
+    // Every key that is asked about here has one value, for which `ForAllValues` changes nothing.
+    [
+        ("StringEquals", false),
+        ("ForAllValues:StringEquals", false),
+        ("ArnEquals", true),
+        ("ArnLike", true),
+    ];
 
 impl Roles {
     /// The roles of a stack with their policies.

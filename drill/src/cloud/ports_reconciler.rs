@@ -1,0 +1,157 @@
+//! The reconciler's ports on the modelled cloud.
+
+use std::collections::BTreeMap;
+
+use lambdas::ports::{
+    AlarmView, Alarms, Announcements, CallError, CallErrorKind, CircuitItem, CircuitItems, Executions, Watch,
+};
+use serde_json::{Value, json};
+use workflow::circuit::{CircuitState, Phase, item, watch, watch_key};
+use workflow::contract::{TripRequest, WaitCommand};
+use workflow::events::SOURCE;
+
+use super::cloudwatch::StateValue;
+use super::ports::{Ports, call_error};
+
+impl Ports<'_> {
+    /// Name and ARN of the stack's table.
+    fn table(&self, operation: &'static str) -> Result<(String, String), CallError> {
+        let tables = self.cloud.tables.borrow();
+        let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
+        let (name, table) = tables.iter().next().ok_or_else(missing)?;
+        Ok((name.clone(), table.arn().to_owned()))
+    }
+
+    async fn item(&self, key: String) -> Result<Value, CallError> {
+        let operation = "GetItem";
+        let (name, arn) = self.table(operation)?;
+        self.begin(operation, "dynamodb:GetItem", &arn).await?;
+        let request =
+            json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": key } }, "ConsistentRead": true });
+        let answer = self.cloud.tables.borrow()[&name]
+            .get_item(&request)
+            .map_err(|error| call_error(operation, error.error))?;
+        Ok(answer.get("Item").cloned().unwrap_or_default())
+    }
+}
+
+fn string(item: &Value, name: &str) -> Option<String> {
+    item.pointer(&format!("/{name}/S"))?.as_str().map(str::to_owned)
+}
+
+fn number(item: &Value, name: &str) -> Option<u64> {
+    item.pointer(&format!("/{name}/N"))?.as_str()?.parse().ok()
+}
+
+impl CircuitItems for Ports<'_> {
+    async fn circuit_item(&self, circuit: &str) -> Result<CircuitItem, CallError> {
+        let found = self.item(circuit.to_owned()).await?;
+        let state = string(&found, item::STATE).and_then(|name| CircuitState::from_name(&name));
+        Ok(CircuitItem {
+            state: state.unwrap_or(CircuitState::Closed),
+            owner_arn: string(&found, item::OWNER),
+            epoch: number(&found, item::EPOCH),
+            phase: string(&found, item::PHASE).and_then(|name| Phase::from_name(&name)),
+            task_token: string(&found, item::TASK_TOKEN),
+            closed_at_ms: number(&found, item::CLOSED_AT_MS),
+        })
+    }
+
+    async fn watch(&self, circuit: &str) -> Result<Watch, CallError> {
+        let found = self.item(watch_key(circuit)).await?;
+        let announced = found.pointer(&format!("/{}/BOOL", watch::DISABLED_ANNOUNCED));
+        Ok(Watch {
+            disabled_since_ms: number(&found, watch::DISABLED_SINCE_MS),
+            disabled_announced: announced.and_then(Value::as_bool).unwrap_or_default(),
+            blind: string(&found, watch::BLIND),
+            tripped_at_ms: number(&found, watch::TRIPPED_AT_MS),
+        })
+    }
+
+    async fn put_watch(&self, circuit: &str, watched: &Watch) -> Result<(), CallError> {
+        let operation = "PutItem";
+        let key = watch_key(circuit);
+        let (name, arn) = self.table(operation)?;
+        let context = BTreeMap::from([("dynamodb:LeadingKeys".to_owned(), key.clone())]);
+        self.begin_with(operation, "dynamodb:PutItem", &arn, &context).await?;
+        let mut new = json!({
+            item::CIRCUIT: { "S": key },
+            watch::DISABLED_ANNOUNCED: { "BOOL": watched.disabled_announced },
+        });
+        let ms = |ms: u64| json!({ "N": ms.to_string() });
+        let optional = [
+            (watch::DISABLED_SINCE_MS, watched.disabled_since_ms.map(ms)),
+            (watch::TRIPPED_AT_MS, watched.tripped_at_ms.map(ms)),
+            (watch::BLIND, watched.blind.as_ref().map(|text| json!({ "S": text }))),
+        ];
+        for (attribute, value) in optional {
+            if let Some(value) = value {
+                new[attribute] = value;
+            }
+        }
+        let mut tables = self.cloud.tables.borrow_mut();
+        let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
+        let table = tables.get_mut(&name).ok_or_else(missing)?;
+        table
+            .put_item(&json!({ "TableName": name, "Item": new }))
+            .map(|_| ())
+            .map_err(|error| call_error(operation, error.error))
+    }
+}
+
+impl Executions for Ports<'_> {
+    async fn is_alive(&self, execution_arn: &str) -> Result<bool, CallError> {
+        self.begin("DescribeExecution", "states:DescribeExecution", execution_arn).await?;
+        Ok(self.cloud.execution_status(execution_arn) == Some("RUNNING"))
+    }
+
+    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError> {
+        self.begin("ListExecutions", "states:ListExecutions", machine_arn).await?;
+        Ok(self.cloud.any_running(machine_arn))
+    }
+
+    async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError> {
+        let operation = "StartExecution";
+        self.begin(operation, "states:StartExecution", machine_arn).await?;
+        let started = self.cloud.start_execution(machine_arn, json!(request));
+        started.map(|_| ()).map_err(|error| call_error(operation, error))
+    }
+
+    async fn complete_wait(&self, token: &str, command: &WaitCommand) -> Result<bool, CallError> {
+        self.begin("SendTaskSuccess", "states:SendTaskSuccess", "*").await?;
+        Ok(self.cloud.send_task_success(token, json!(command)).is_ok())
+    }
+}
+
+impl Alarms for Ports<'_> {
+    async fn alarm(&self, name: &str, is_composite: bool) -> Result<Option<AlarmView>, CallError> {
+        let found = if is_composite {
+            let alarms = self.cloud.composite_alarms.borrow();
+            alarms.iter().find(|alarm| alarm.name() == name).map(|alarm| {
+                // They are shown only to who may see every alarm.
+                ("*".to_owned(), alarm.state().clone())
+            })
+        } else {
+            let alarms = self.cloud.alarms.borrow();
+            let found = alarms.iter().find(|alarm| alarm.name() == name);
+            found.map(|alarm| (alarm.arn().to_owned(), alarm.state().clone()))
+        };
+        let Some((arn, state)) = found else { return Ok(None) };
+        self.begin("DescribeAlarms", "cloudwatch:DescribeAlarms", &arn).await?;
+        Ok(Some(AlarmView { is_in_alarm: state.value == StateValue::Alarm, since_ms: state.timestamp_ms }))
+    }
+}
+
+impl Announcements for Ports<'_> {
+    async fn announce(&self, detail_type: &str, detail: &Value) -> Result<(), CallError> {
+        let operation = "PutEvents";
+        let bus = format!("arn:aws:events:{}:{}:event-bus/default", self.cloud.region, self.cloud.account);
+        self.begin(operation, "events:PutEvents", &bus).await?;
+        let request = json!({ "Entries": [{
+            "Source": SOURCE,
+            "DetailType": detail_type,
+            "Detail": detail.to_string(),
+        }] });
+        self.cloud.put_events(&request).map(|_| ()).map_err(|error| call_error(operation, error))
+    }
+}

@@ -1,0 +1,98 @@
+//! Scenarios in which something happens to the breaker itself, or in which people act on the circuit.
+
+use std::time::Duration;
+
+use workflow::backoff::{Backoff, Jitter};
+use workflow::circuit::Phase;
+
+use super::catalogue::{RATE_PER_S, closed, minutes, outage_until, steady};
+use super::{Action, Ending, Scenario};
+
+/// Every scenario of this kind.
+pub fn all() -> Vec<Scenario> {
+    vec![
+        owner_dies(),
+        owner_dies_while_restoring(),
+        alarm_event_lost(),
+        overruled_while_open(),
+        disabled_by_nobody_we_know(),
+        hold_expires(),
+        held_owner_dies(),
+    ]
+}
+
+fn owner_dies() -> Scenario {
+    let mut scenario = outage_until(
+        "owner_dies",
+        "the execution that owns the open circuit is stopped; another one takes over",
+        minutes(45),
+    );
+    scenario.actions = vec![(minutes(20), Action::AbortOwner(Phase::Disabled))];
+    scenario
+}
+
+fn owner_dies_while_restoring() -> Scenario {
+    let mut scenario = outage_until(
+        "owner_dies_while_restoring",
+        "the execution is stopped just before it gives the mapping back; another one goes on with that",
+        minutes(35),
+    );
+    scenario.actions = vec![(minutes(6), Action::AbortOwner(Phase::Restoring))];
+    scenario
+}
+
+fn alarm_event_lost() -> Scenario {
+    let mut scenario = outage_until(
+        "alarm_event_lost",
+        "the alarm's event reaches nobody; the reconciler trips the circuit",
+        minutes(35),
+    );
+    scenario.actions = vec![(Duration::ZERO, Action::LoseNextAlarmEvent)];
+    scenario
+}
+
+fn overruled_while_open() -> Scenario {
+    let mut scenario = outage_until(
+        "overruled_while_open",
+        "an operator enables the mapping in the middle of a long wait; the breaker yields",
+        minutes(19),
+    );
+    // The next probe, which would see it by itself, is an hour away.
+    scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
+    scenario.actions = vec![(minutes(20), Action::EnableMapping)];
+    scenario
+}
+
+fn disabled_by_nobody_we_know() -> Scenario {
+    let mut scenario = outage_until(
+        "disabled_by_nobody_we_know",
+        "somebody disables the mapping of a closed circuit; the breaker says so and leaves it",
+        minutes(35),
+    );
+    scenario.dependency.clear();
+    scenario.actions = vec![(minutes(6), Action::DisableMapping)];
+    scenario.length = minutes(35);
+    scenario.ending = Ending { mapping: "Disabled", drained: false, ..closed(0..=0) };
+    scenario
+}
+
+fn hold_expires() -> Scenario {
+    let mut scenario = outage_until(
+        "hold_expires",
+        "an operator holds the circuit beyond the dependency's recovery; nothing is probed until the hold ends",
+        minutes(35),
+    );
+    scenario.traffic = vec![steady(Duration::ZERO, minutes(90), RATE_PER_S)];
+    scenario.actions = vec![(minutes(15), Action::HoldCircuit(minutes(60)))];
+    scenario.length = minutes(90);
+    scenario
+}
+
+fn held_owner_dies() -> Scenario {
+    let mut scenario = hold_expires();
+    scenario.name = "held_owner_dies";
+    scenario.summary =
+        "the execution that holds a circuit is stopped; the one that takes over goes on holding";
+    scenario.actions.push((minutes(25), Action::AbortOwner(Phase::Disabled)));
+    scenario
+}
