@@ -82,7 +82,7 @@ fn without_the_verdict_on_partial_batches_a_failed_message_is_deleted() {
 }
 
 #[test]
-fn without_the_branch_for_an_empty_queue_the_mapping_is_stranded() {
+fn without_the_branch_for_an_empty_queue_executions_fail_until_messages_come() {
     let told = check(&scenario("empty_queue"), |definition| {
         for rule in rules(definition, "JudgeProbe").iter_mut().filter(|rule| rule["Next"] == "MarkLimiting") {
             rule["Next"] = json!("Faulted");
@@ -90,8 +90,8 @@ fn without_the_branch_for_an_empty_queue_the_mapping_is_stranded() {
         // Nothing leads to the states of the limited close any more.
         drop_unreachable(definition);
     });
-    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
-    assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
+    // The reconciler starts one execution after the other; nothing but new messages helps them.
+    assert!(told.with(Topic::Workflow, "FAILED with Breaker.Faulted").len() > 1, "{}", told.story());
 }
 
 #[test]
@@ -244,13 +244,4 @@ fn a_hold_that_is_not_kept_in_the_item_dies_with_its_owner() {
     });
     let probed = told.first(Topic::Probe, "").is_some();
     assert!(probed && told.with(Topic::Event, "Circuit Held").len() == 1, "{}", told.story());
-}
-
-#[test]
-fn a_hold_that_does_not_end_strands_the_mapping() {
-    let told = check(&scenario("hold_expires"), |definition| {
-        rules(definition, "JudgeHold")[1]["Condition"] = json!("{% true %}");
-    });
-    assert_eq!(told.report.exit_code(), 11, "{}", told.story());
-    assert_eq!(told.report.mapping_state, "Disabled", "{}", told.story());
 }

@@ -265,7 +265,8 @@ mod promised {
 
     pub fn owner_dies(told: &Told) {
         one_trip(told);
-        assert_eq!(told.with(Topic::Workflow, "started by reconciler").len(), 1, "{}", told.story());
+        assert!(!told.with(Topic::Workflow, "started by reconciler").is_empty(), "{}", told.story());
+        assert!(told.with(Topic::Circuit, "(epoch 3)").is_empty(), "{}", told.story());
         assert_eq!(told.with(Topic::Event, "close_reason=recovered").len(), 1, "{}", told.story());
     }
 
@@ -313,7 +314,8 @@ mod promised {
 
     pub fn held_owner_dies(told: &Told) {
         hold_expires(told);
-        assert_eq!(told.with(Topic::Workflow, "started by reconciler").len(), 1, "{}", told.story());
+        // The schedule and the event may both start one; only one of them takes over.
+        assert!(told.with(Topic::Circuit, "(epoch 3)").is_empty(), "{}", told.story());
         assert_eq!(told.with(Topic::Event, "Circuit Held").len(), 2, "{}", told.story());
     }
 

@@ -111,9 +111,12 @@ impl Cloud {
     }
 
     fn deliver_event(&self, rule: usize, target: usize, event: Value) {
+        self.deliver_event_after(self.draw(&self.knobs.event_ms), rule, target, event);
+    }
+
+    fn deliver_event_after(&self, delay: Duration, rule: usize, target: usize, event: Value) {
         let cloud = self.clone();
-        let when = self.now() + self.draw(&self.knobs.event_ms);
-        self.sim.at(when, move |_| {
+        self.sim.at(self.now() + delay, move |_| {
             let rule = &cloud.rules.rules[rule];
             let target = &rule.targets[target];
             if let Err(problem) = cloud.call_target(rule, target, &event) {
@@ -184,7 +187,8 @@ impl Cloud {
             let id = cloud.next_event_id();
             let event = cloud.rules.rules[rule].scheduled_event(&bus, &id, cloud.now_ms() as i64);
             for target in 0..cloud.rules.rules[rule].targets.len() {
-                cloud.deliver_event(rule, target, event.clone());
+                let delay = cloud.draw_aside(&cloud.knobs.event_ms);
+                cloud.deliver_event_after(delay, rule, target, event.clone());
             }
             cloud.act_on_schedule(rule, period);
         });

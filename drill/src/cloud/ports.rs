@@ -33,6 +33,8 @@ pub struct Ports<'a> {
     pub(super) cloud: &'a Cloud,
     actor: Actor,
     role_arn: String,
+    /// Whether its calls take their latency from the stream of what happens beside the breaker's work.
+    aside: bool,
 }
 
 impl<'a> Ports<'a> {
@@ -43,7 +45,7 @@ impl<'a> Ports<'a> {
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,
         };
-        Ports { cloud, actor, role_arn }
+        Ports { cloud, actor, role_arn, aside: kind == FunctionKind::Reconciler }
     }
 
     /// Lets the latency of a call pass, then asks the role's policies.
@@ -64,7 +66,11 @@ impl<'a> Ports<'a> {
         resource: &str,
         context: &BTreeMap<String, String>,
     ) -> Result<(), CallError> {
-        self.cloud.latency().await;
+        if self.aside {
+            self.cloud.sim.sleep(self.cloud.draw_aside(&self.cloud.knobs.call_ms)).await;
+        } else {
+            self.cloud.latency().await;
+        }
         self.cloud
             .allow_with(&self.role_arn, action, resource, context)
             .map_err(|error| call_error(operation, error))

@@ -49,6 +49,8 @@ pub struct World {
     /// Whether executions are started: a drill with no breaker has the same stack, but nobody listens to the alarm.
     pub breaker_listens: bool,
     pub(super) rng: RefCell<SimRng>,
+    /// Chance of what happens beside the breaker's work, so that merely looking changes nothing else.
+    aside_rng: RefCell<SimRng>,
     pub(super) region: String,
     pub(super) account: String,
     pub(super) roles: Roles,
@@ -127,6 +129,7 @@ impl Cloud {
             sim: sim.clone(),
             breaker_listens,
             rng: RefCell::new(sim.rng("cloud")),
+            aside_rng: RefCell::new(sim.rng("cloud aside")),
             region: stack.environment.region.clone(),
             account: stack.environment.account.clone(),
             roles,
@@ -215,6 +218,11 @@ impl World {
     /// A duration drawn from a range of milliseconds.
     pub(super) fn draw(&self, range: &RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.rng.borrow_mut().random_range(range.clone()))
+    }
+
+    /// The same from the stream of what happens beside the breaker's work.
+    pub(super) fn draw_aside(&self, range: &RangeInclusive<u64>) -> Duration {
+        Duration::from_millis(self.aside_rng.borrow_mut().random_range(range.clone()))
     }
 
     /// Whether something that happens in so many of a hundred cases happens now.
