@@ -13,8 +13,23 @@ struct Fate {
     dead_count: u16,
     /// An operator purged it.
     purged: bool,
-    /// Who received it last, and whether the consumer was invoked with it since.
-    last_receive: Option<(Actor, bool)>,
+    /// Its last receive.
+    last_receive: Option<LastReceive>,
+}
+
+/// The last receive of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastReceive {
+    /// By whom.
+    pub by: Actor,
+    /// Its receive count then.
+    pub count: u32,
+    /// Whether the consumer was invoked with it since.
+    pub tried: bool,
+    /// Whether a fault kept the receiver from giving it back.
+    pub excused: bool,
+    /// Whether the consumer has processed it, or a copy of it, at any time.
+    pub processed: bool,
 }
 
 /// What became of every message, by its number.
@@ -61,24 +76,41 @@ impl Books {
     }
 
     /// The breaker sent a copy; one that is not `complete` lacks something that the original had.
-    pub fn copied(&mut self, trace: u32, complete: bool) {
+    /// Answers how often the original had been received.
+    pub fn copied(&mut self, trace: u32, complete: bool) -> Option<u32> {
         self.copies_made += 1;
         self.incomplete_copies += u64::from(!complete);
         let fate = self.fate(trace);
         fate.queued_count += 1;
-        fate.last_receive = None;
+        fate.last_receive.take().map(|last| last.count)
     }
 
-    /// A copy was received.
-    pub fn received(&mut self, trace: u32, by: Actor) {
-        self.fate(trace).last_receive = Some((by, false));
+    /// A copy was received, for the `count`th time.
+    pub fn received(&mut self, trace: u32, by: Actor, count: u32) {
+        self.fate(trace).last_receive =
+            Some(LastReceive { by, count, tried: false, excused: false, processed: false });
     }
 
     /// The consumer is invoked with it.
     pub fn tried(&mut self, trace: u32) {
-        if let Some((_, tried)) = &mut self.fate(trace).last_receive {
-            *tried = true;
+        if let Some(last) = &mut self.fate(trace).last_receive {
+            last.tried = true;
         }
+    }
+
+    /// A fault keeps whoever received it from giving it back.
+    pub fn excuse(&mut self, trace: u32) {
+        if let Some(last) = &mut self.fate(trace).last_receive {
+            last.excused = true;
+        }
+    }
+
+    /// An operator moved it back from the dead-letter queue.
+    pub fn redriven(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.dead_count = fate.dead_count.saturating_sub(1);
+        fate.queued_count += 1;
+        fate.last_receive = None;
     }
 
     /// The consumer processed it.
@@ -94,12 +126,13 @@ impl Books {
         fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0
     }
 
-    /// A copy went to the dead-letter queue. Answers who received it last, and whether it was tried then.
-    pub fn dead_lettered(&mut self, trace: u32) -> Option<(Actor, bool)> {
+    /// A copy went to the dead-letter queue. Answers its last receive.
+    pub fn dead_lettered(&mut self, trace: u32) -> Option<LastReceive> {
         let fate = self.fate(trace);
         fate.queued_count = fate.queued_count.saturating_sub(1);
         fate.dead_count += 1;
-        fate.last_receive
+        let processed = fate.processed_count > 0;
+        fate.last_receive.map(|last| LastReceive { processed, ..last })
     }
 
     /// A copy was purged by an operator.

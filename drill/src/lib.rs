@@ -5,6 +5,7 @@ pub mod asl;
 pub mod books;
 pub mod checkers;
 pub mod cloud;
+pub mod faults;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod message;

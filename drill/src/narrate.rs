@@ -8,7 +8,7 @@ use workflow::contract::FunctionKind;
 use crate::checkers::Observation;
 use crate::report::Topic;
 use crate::scenario::Dependency;
-use crate::scribe::Scribe;
+use crate::scribe::{Scribe, Tally};
 use crate::sim::Time;
 
 /// Longest delay of a message, seconds.
@@ -24,14 +24,19 @@ impl Scribe {
             Dependency::Hanging => "the dependency hangs: invocations run into their timeout".to_owned(),
         };
         self.note(at, Topic::Drill, text);
+        self.observe(at, &Observation::DependencyChanged { healthy: dependency == Dependency::Healthy });
         if dependency == Dependency::Healthy {
             self.milestones.recovered = Some(at);
             self.milestones.first_delivery = None;
         }
     }
 
-    /// The circuit's item was written; items in DynamoDB's JSON.
-    pub fn item_changed(&mut self, at: Time, before: Option<&Value>, after: &Value) {
+    /// The circuit's item was written by an execution; items in DynamoDB's JSON.
+    pub fn item_changed(&mut self, at: Time, by: &str, before: Option<&Value>, after: &Value) {
+        if let (Some(epoch), Some(owner)) = (attribute(after, item::EPOCH), attribute(after, item::OWNER)) {
+            let epoch = epoch.parse().unwrap_or_default();
+            self.observe(at, &Observation::ItemWritten { by, epoch, owner: &owner });
+        }
         self.observe(at, &Observation::Kept { place: "the circuit's item", value: after });
         let state_of = |item: Option<&Value>| {
             let name = item.and_then(|item| attribute(item, item::STATE));
@@ -44,6 +49,7 @@ impl Scribe {
             let epoch = epoch_of(Some(after)).unwrap_or_default();
             let reason = attribute(after, item::CLOSE_REASON).filter(|_| is == CircuitState::Closed.name());
             let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+            Tally::count(&mut self.tally.transitions, format!("{was} -> {is}").as_str());
             self.note(at, Topic::Circuit, format!("{was} -> {is} (epoch {epoch}){reason}"));
             self.observe(at, &Observation::Circuit(&is));
         }
@@ -54,6 +60,7 @@ impl Scribe {
         let until_of =
             |item: &Value| attribute(item, item::WAIT_UNTIL_MS).and_then(|ms| ms.parse::<u64>().ok());
         if let Some(until) = until_of(after).filter(|until| before.and_then(until_of) != Some(*until)) {
+            self.observe(at, &Observation::Waiting { until: Time::from_ms(until) });
             let wait_s = until.saturating_sub(at.as_ms()).div_ceil(1000);
             let failed = attribute(after, item::FAILED_PROBES).unwrap_or_default();
             self.note(at, Topic::Wait, format!("{wait_s} s until the next probe ({failed} failed so far)"));

@@ -12,7 +12,7 @@ use workflow::circuit::{CircuitState, item};
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::{Hold, WaitCommand};
 
-use crate::checkers::Actor;
+use crate::checkers::{Actor, Observation};
 use crate::cloud::cloudformation::{Environment, Kind, Stack};
 use crate::cloud::mappings::Update;
 use crate::cloud::queues::QueueId;
@@ -153,7 +153,8 @@ impl Drill {
             let example = circuit.example.clone();
             circuit = CircuitConfig { consumer: None, example, ..settings.clone() };
         }
-        let mut assembly = infra::synth(&BreakerConfig::single(CIRCUIT, circuit)).map_err(RunError::Synth)?;
+        let mut assembly =
+            infra::synth(&BreakerConfig::single(CIRCUIT, circuit.clone())).map_err(RunError::Synth)?;
         if let Some(tamper) = tamper {
             tamper(&mut assembly.template)?;
         }
@@ -163,7 +164,8 @@ impl Drill {
         let sim = Sim::new(options.seed);
         let stack = load(&assembly)?;
         let cloud =
-            Cloud::create(&stack, &sim, scenario.knobs.clone(), with_breaker).map_err(RunError::Cloud)?;
+            Cloud::create(&stack, &sim, scenario.knobs.clone(), &scenario.faults, &circuit, with_breaker)
+                .map_err(RunError::Cloud)?;
         let mapping = stack.of_kind(Kind::EventSourceMapping).next().ok_or(RunError::Missing("mapping"))?;
         let source = mapping.properties.get("EventSourceArn").and_then(Value::as_str);
         let url = stack
@@ -321,6 +323,7 @@ fn load(assembly: &infra::Assembly) -> Result<Stack, RunError> {
 
 /// What people and other programs do.
 fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
+    cloud.observe(&Observation::OutsiderActed);
     match action {
         Action::PurgeQueue => {
             let text = match cloud.purge(queue) {
@@ -337,6 +340,16 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
             if let Err(error) = cloud.update_mapping(uuid, update, Actor::Outsider) {
                 cloud.note(Topic::Drill, format!("the operator's change is refused: {error}"));
             }
+        }
+        Action::Redeploy => {
+            cloud.note(Topic::Drill, "a deployment gives the mapping the settings of its template");
+            if let Err(error) = cloud.redeploy_mapping(uuid) {
+                cloud.note(Topic::Drill, format!("the deployment's change is refused: {error}"));
+            }
+        }
+        Action::RedriveDeadLetters => {
+            let count = cloud.redrive_dead_letters(queue);
+            cloud.note(Topic::Drill, format!("an operator redrives the dead-letter queue: {count} messages"));
         }
         Action::HoldEveryMessage => {
             let mut held = 0;

@@ -1,13 +1,16 @@
 //! Takes note of what happens in a drill: the timeline for people, the books and the checkers for the verdict, and a
 //! hash over everything that tells two runs apart.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::asl::HistoryEvent;
 use crate::books::Books;
-use crate::checkers::{Actor, Checker, FinalState, MappingSettings, Observation};
+use crate::checkers::{Actor, Bounds, Checker, FinalState, MappingSettings, Observation};
 use crate::report::{Entry, Report, Topic};
 use crate::sim::Time;
 
@@ -33,6 +36,32 @@ pub struct Counts {
     pub trips: u64,
     /// Probes that reached the consumer.
     pub probes: u64,
+}
+
+/// How often which corner was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// States of the workflow, by name.
+    pub states: BTreeMap<Rc<str>, u64>,
+    /// Announcements, by detail type.
+    pub announced: BTreeMap<String, u64>,
+    /// Transitions of the circuit, `closed -> open` and so on.
+    pub transitions: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Adds one.
+    pub fn count<K: Ord + ?Sized, O: Ord + for<'a> From<&'a K> + std::borrow::Borrow<K>>(
+        counts: &mut BTreeMap<O, u64>,
+        key: &K,
+    ) {
+        match counts.get_mut(key) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(O::from(key), 1);
+            }
+        }
+    }
 }
 
 /// What a report says beside what the scribe has noted.
@@ -61,6 +90,8 @@ pub struct Scribe {
     entries: Vec<Entry>,
     hash: Sha256,
     checkers: Vec<Box<dyn Checker>>,
+    /// What was reached.
+    pub tally: Tally,
     /// What became of each message.
     pub books: Books,
     /// Times.
@@ -70,12 +101,22 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    /// A scribe who has seen nothing yet.
+    /// A scribe of a drill on a deployed stack, who has seen nothing yet.
     pub fn new(initial: MappingSettings) -> Scribe {
+        Scribe::with(crate::checkers::from_outside(initial))
+    }
+
+    /// A scribe of a drill on the model, who has seen nothing yet.
+    pub fn for_model(initial: MappingSettings, bounds: &Bounds) -> Scribe {
+        Scribe::with(crate::checkers::all(initial, bounds))
+    }
+
+    fn with(checkers: Vec<Box<dyn Checker>>) -> Scribe {
         Scribe {
             entries: Vec::new(),
             hash: Sha256::new(),
-            checkers: crate::checkers::all(initial),
+            checkers,
+            tally: Tally::default(),
             books: Books::default(),
             milestones: Milestones::default(),
             counts: Counts::default(),
@@ -100,16 +141,20 @@ impl Scribe {
                 let _ = write!(text, "{trace} {} {safe}", actor_name(*by));
                 self.fold(at, "deleted", &text);
             }
-            Observation::Ended(_)
-            | Observation::Circuit(_)
-            | Observation::Announced(_)
-            | Observation::MappingAsked(_)
-            | Observation::MappingChangedByOthers(_)
-            | Observation::DeadLettered { .. }
-            | Observation::Kept { .. } => {}
+            Observation::Announced(name) => Tally::count(&mut self.tally.announced, *name),
+            _ => {}
         }
         for checker in &mut self.checkers {
             checker.observe(at, observation);
+        }
+    }
+
+    /// An execution wrote an event of its history.
+    pub fn entered(&mut self, event: &HistoryEvent) {
+        if let Some(state) = &event.details.state
+            && event.kind.as_str().ends_with("StateEntered")
+        {
+            Tally::count::<str, Rc<str>>(&mut self.tally.states, state);
         }
     }
 

@@ -17,7 +17,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use super::expr::Expr;
-use crate::sim::{Sim, SimRng};
+use crate::sim::{Sim, SimRng, Time};
 
 /// Marks a failure that stands for something not supported here, not for one of the expression's.
 pub const NOT_SUPPORTED: &str = "Drill.NotSupported";
@@ -29,6 +29,14 @@ const RANGE_LIMIT_COUNT: i128 = 360_145;
 pub(super) struct Oracle {
     pub sim: Sim,
     pub rng: RefCell<SimRng>,
+    /// By how much the clock that expressions read is ahead, milliseconds.
+    pub skew_ms: i64,
+}
+
+impl Oracle {
+    fn now(&self) -> Time {
+        Time::from_ms(self.sim.now().as_ms().saturating_add_signed(self.skew_ms))
+    }
 }
 
 type Answer = Result<JValue, EvaluatorError>;
@@ -237,20 +245,20 @@ fn shuffle(oracle: &Oracle, args: &[JValue]) -> Answer {
 /// `$millis()`: virtual time.
 fn millis(oracle: &Oracle, args: &[JValue]) -> Answer {
     at_most(args, 0, "millis")?;
-    Ok(JValue::Number(oracle.sim.now().as_ms() as f64))
+    Ok(JValue::Number(oracle.now().as_ms() as f64))
 }
 
 /// `$now([picture [, timezone]])`: virtual time as text.
 fn now(oracle: &Oracle, args: &[JValue]) -> Answer {
     at_most(args, 2, "now")?;
     if args.is_empty() {
-        return Ok(JValue::from(oracle.sim.now().to_string()));
+        return Ok(JValue::from(oracle.now().to_string()));
     }
     // JSONata defines the formatted form by $fromMillis, which needs no clock.
     let source = ["$fromMillis($t, $p)", "$fromMillis($t, $p, $z)"][args.len() - 1];
     let ast = parser::parse(source).map_err(|why| error(why.to_string()))?;
     let mut context = Context::new();
-    context.bind("t".to_owned(), JValue::Number(oracle.sim.now().as_ms() as f64));
+    context.bind("t".to_owned(), JValue::Number(oracle.now().as_ms() as f64));
     for (name, value) in ["p", "z"].into_iter().zip(args) {
         context.bind(name.to_owned(), value.clone());
     }

@@ -77,6 +77,11 @@ pub trait Host {
     /// the token may still be under way) are to be kept.
     fn signal(&self, token: &str) -> impl Future<Output = Signal>;
 
+    /// By how many milliseconds the clock of the executing service, as expressions read it, is ahead of the truth.
+    fn clock_skew_ms(&self) -> i64 {
+        0
+    }
+
     /// The token is no longer valid: its task succeeded, failed, timed out or was dropped.
     fn release(&self, token: &str);
 

@@ -123,7 +123,7 @@ impl<'a, H: Host> Run<'a, H> {
             sim,
             host,
             info: Rc::new(info),
-            oracle: Rc::new(Oracle { sim: sim.clone(), rng }),
+            oracle: Rc::new(Oracle { sim: sim.clone(), rng, skew_ms: host.clock_skew_ms() }),
             world: World { execution, machine, inexact },
             event_count: Cell::new(0),
         }

@@ -1,8 +1,17 @@
 //! Promise 6: the mapping's settings after equal those before, and a mapping that others disabled stays disabled.
+//!
+//! The mapping has one switch for its owner and for the breaker. Whose wish a disable is depends on when it is made:
+//!
+//! - While the circuit is closed, and until the breaker has looked at the mapping: its owner's. It stays disabled.
+//! - Between that look and the breaker's own disable, or after somebody enabled it meanwhile: nobody can tell. Both ends
+//!   are right.
+//! - While the breaker keeps it disabled: it changes nothing, and says nothing. `hold` is for that.
+//! - Once the breaker has enabled it, fully or within limits: its owner's again.
 
 use workflow::circuit::CircuitState;
 
 use super::{Breaches, Checker, FinalState, MappingSettings, Observation};
+use crate::cloud::mappings::Update;
 use crate::report::PromiseVerdict;
 use crate::sim::Time;
 
@@ -10,50 +19,91 @@ use crate::sim::Time;
 #[derive(Debug)]
 pub struct ExactRestore {
     owners: MappingSettings,
+    /// Both ends are right.
+    either: bool,
+    claim: Option<Claim>,
     breaches: Breaches,
+}
+
+/// What has happened to the switch since the circuit was claimed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claim {
+    /// The breaker found the mapping enabled.
+    found_enabled: bool,
+    /// What the breaker asked for last.
+    asked: Option<bool>,
+    /// Somebody else enabled it since.
+    enabled_by_others: bool,
 }
 
 impl ExactRestore {
     /// The settings before anything happened.
     pub fn new(initial: MappingSettings) -> ExactRestore {
-        ExactRestore { owners: initial, breaches: Breaches::default() }
+        ExactRestore { owners: initial, either: false, claim: None, breaches: Breaches::default() }
+    }
+
+    fn changed_by_others(&mut self, change: &Update) {
+        // What an outsider does not change stays the owner's wish, whatever the breaker has set meanwhile.
+        if let Some(limit) = change.maximum_concurrency {
+            self.owners.maximum_concurrency = limit;
+        }
+        match (change.enabled, &mut self.claim) {
+            (None, _) => {}
+            (Some(true), claim) => {
+                (self.owners.enabled, self.either) = (true, false);
+                if let Some(claim) = claim {
+                    claim.enabled_by_others = true;
+                }
+            }
+            (Some(false), None) => (self.owners.enabled, self.either) = (false, false),
+            (Some(false), Some(claim)) => match claim.asked {
+                Some(true) => (self.owners.enabled, self.either) = (false, false),
+                None if !claim.found_enabled => (self.owners.enabled, self.either) = (false, false),
+                None => self.either = true,
+                Some(false) => self.either |= claim.enabled_by_others,
+            },
+        }
     }
 }
 
 impl Checker for ExactRestore {
     fn observe(&mut self, at: Time, observation: &Observation<'_>) {
         match observation {
-            Observation::MappingChangedByOthers(change) => {
-                // What an outsider does not change stays the owner's wish, whatever the breaker has set meanwhile.
-                self.owners.enabled = change.enabled.unwrap_or(self.owners.enabled);
-                if let Some(limit) = change.maximum_concurrency {
-                    self.owners.maximum_concurrency = limit;
+            Observation::MappingChangedByOthers(change) => self.changed_by_others(change),
+            Observation::MappingFound { enabled } => {
+                if let Some(claim) = &mut self.claim {
+                    claim.found_enabled |= enabled;
                 }
             }
-            Observation::MappingAsked(settings) if settings.enabled && !self.owners.enabled => {
-                self.breaches
-                    .add(at, || "the breaker enabled a mapping that somebody else had disabled".to_owned());
+            Observation::MappingAsked(settings) => {
+                if settings.enabled && !self.owners.enabled && !self.either {
+                    self.breaches.add(at, || {
+                        "the breaker enabled a mapping that somebody else had disabled".to_owned()
+                    });
+                }
+                if let Some(claim) = &mut self.claim {
+                    claim.asked = Some(settings.enabled);
+                    claim.enabled_by_others &= settings.enabled;
+                }
             }
-            Observation::MappingAsked(_)
-            | Observation::Invoked(_)
-            | Observation::Ended(_)
-            | Observation::Circuit(_)
-            | Observation::Announced(_)
-            | Observation::DeadLettered { .. }
-            | Observation::Deleted { .. }
-            | Observation::Kept { .. } => {}
+            Observation::Circuit(state) if *state == CircuitState::Closed.name() => self.claim = None,
+            Observation::Circuit(_) => {
+                self.claim.get_or_insert_default();
+            }
+            _ => {}
         }
     }
 
     fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict {
         let name = "exact_restore";
-        if end.circuit == CircuitState::Closed.name()
-            && end.mapping != self.owners
-            && self.breaches.count == 0
-        {
-            let detail = format!("the mapping is {} but its owner wants it {}", end.mapping, self.owners);
+        let expected = MappingSettings {
+            enabled: if self.either { end.mapping.enabled } else { self.owners.enabled },
+            ..self.owners.clone()
+        };
+        if end.circuit == CircuitState::Closed.name() && end.mapping != expected && self.breaches.count == 0 {
+            let detail = format!("the mapping is {} but its owner wants it {expected}", end.mapping);
             return PromiseVerdict { name, held: false, detail };
         }
-        self.breaches.verdict(name, format!("{} before and after", self.owners))
+        self.breaches.verdict(name, format!("{expected} before and after"))
     }
 }

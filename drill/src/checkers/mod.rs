@@ -1,14 +1,21 @@
 //! The promises, each an object of its own that watches a drill.
 
+mod bounds;
+mod calm;
 mod exact_restore;
+mod never_stranded;
 mod no_content;
+mod no_duplicates;
 mod no_harm;
 mod nothing_lost;
+mod one_owner;
+mod prompt;
 mod quiet;
 
 use serde_json::Value;
 
-use crate::books::Books;
+pub use self::bounds::Bounds;
+use crate::books::{Books, LastReceive};
 use crate::cloud::mappings::Update;
 use crate::report::PromiseVerdict;
 use crate::sim::Time;
@@ -74,10 +81,8 @@ pub enum Observation<'a> {
     DeadLettered {
         /// Number of the message.
         trace: u32,
-        /// Who received it last.
-        last_receiver: Actor,
-        /// Whether the consumer was invoked with it after that receive.
-        tried: bool,
+        /// Its last receive; absent if nobody received it since it was sent.
+        last: Option<LastReceive>,
         /// Whether the queue is FIFO.
         fifo: bool,
     },
@@ -89,6 +94,63 @@ pub enum Observation<'a> {
         by: Actor,
         /// Whether it had been processed, or another copy of it exists.
         safe: bool,
+    },
+    /// An invocation of the consumer by somebody failed, or reported failed messages.
+    ConsumerFailed(Actor),
+    /// The last poller of a mapping stopped after it was disabled.
+    PollersStopped,
+    /// The dependency changed its behaviour.
+    DependencyChanged {
+        /// Whether it answers.
+        healthy: bool,
+    },
+    /// Faults begin.
+    FaultsBegan,
+    /// Nothing goes wrong any more.
+    FaultsEnded,
+    /// An operator, or another program, did something to the queue or the circuit.
+    OutsiderActed,
+    /// The circuit waits before its next probe.
+    Waiting {
+        /// Until when.
+        until: Time,
+    },
+    /// An execution's write of the circuit's item was accepted.
+    ItemWritten {
+        /// The execution.
+        by: &'a str,
+        /// The item's epoch now.
+        epoch: u64,
+        /// The item's owner now.
+        owner: &'a str,
+    },
+    /// The `mapping` function looked at a mapping.
+    MappingFound {
+        /// Whether it is enabled, or on its way there.
+        enabled: bool,
+    },
+    /// One of the breaker's functions changed a mapping.
+    MappingActed {
+        /// The epoch that its request claims.
+        epoch: Option<u64>,
+        /// When it last read the circuit's epoch.
+        fenced_at: Option<Time>,
+    },
+    /// The breaker sent a copy of a message.
+    Copied {
+        /// Number of the message.
+        trace: u32,
+        /// By whom.
+        by: Actor,
+        /// How often the original had been received.
+        received_count: Option<u32>,
+        /// Whether the re-jitter was asked to requeue.
+        requeues: bool,
+    },
+    /// An invocation that nothing disturbed ended without deleting the original of a copy.
+    CopyLeftBeside {
+        /// Number of the message.
+        trace: u32,
     },
     /// Something that is kept where people can read it: execution history, the circuit's item, an event.
     Kept {
@@ -119,8 +181,23 @@ pub trait Checker {
     fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict;
 }
 
-/// The checkers that run after every scenario.
-pub fn all(initial: MappingSettings) -> Vec<Box<dyn Checker>> {
+/// The checkers that run after every drill on the model, in the order of the promises' numbers.
+pub fn all(initial: MappingSettings, bounds: &Bounds) -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(nothing_lost::NothingLost),
+        Box::new(never_stranded::NeverStranded::new(bounds)),
+        Box::new(one_owner::OneOwner::default()),
+        Box::new(quiet::QuietWhileOpen::default()),
+        Box::new(no_harm::NoHarmByProbing::default()),
+        Box::new(exact_restore::ExactRestore::new(initial)),
+        Box::new(no_duplicates::NoDuplicates::new(bounds.max_receive_count, bounds.fifo)),
+        Box::new(prompt::Prompt::new(bounds)),
+        Box::new(no_content::NoContent::default()),
+    ]
+}
+
+/// The checkers of what can be seen of a deployed stack from outside.
+pub fn from_outside(initial: MappingSettings) -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(nothing_lost::NothingLost),
         Box::new(quiet::QuietWhileOpen::default()),

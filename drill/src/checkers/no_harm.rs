@@ -16,13 +16,18 @@ pub struct NoHarmByProbing {
 impl Checker for NoHarmByProbing {
     fn observe(&mut self, at: Time, observation: &Observation<'_>) {
         match observation {
-            Observation::DeadLettered { trace, last_receiver, tried, fifo } => {
+            Observation::DeadLettered { trace, last: Some(last), fifo } => {
                 self.dead_lettered += 1;
-                let by_breaker = matches!(last_receiver, Actor::Probe | Actor::Rejitter);
-                // On FIFO the probe is the message's own try; on a standard queue its last receive is never ours.
-                if by_breaker && !(*fifo && *tried) {
+                let by_breaker = matches!(last.by, Actor::Probe | Actor::Rejitter);
+                // On FIFO the probe is the message's own try; on a standard queue its last receive is never ours, unless
+                // a fault kept the breaker from giving it back. What was processed before is not harmed.
+                let harmless = (*fifo && last.tried) || last.excused || last.processed;
+                if by_breaker && !harmless {
                     self.breaches.add(at, || {
-                        format!("message #{trace} was dead-lettered after its last receive by the {last_receiver:?}")
+                        format!(
+                            "message #{trace} was dead-lettered after its last receive by the {:?}",
+                            last.by
+                        )
                     });
                 }
             }
@@ -33,14 +38,8 @@ impl Checker for NoHarmByProbing {
                         .add(at, || format!("message #{trace} was deleted unprocessed, without a copy"));
                 }
             }
-            Observation::Deleted { .. }
-            | Observation::Invoked(_)
-            | Observation::Ended(_)
-            | Observation::Circuit(_)
-            | Observation::Announced(_)
-            | Observation::MappingAsked(_)
-            | Observation::MappingChangedByOthers(_)
-            | Observation::Kept { .. } => {}
+            Observation::DeadLettered { last: None, .. } => self.dead_lettered += 1,
+            _ => {}
         }
     }
 

@@ -11,6 +11,8 @@ use crate::sim::Time;
 #[derive(Debug, Default)]
 pub struct QuietWhileOpen {
     quiet: bool,
+    /// Somebody else enabled the mapping, and its pollers may still run.
+    enabled_by_others: bool,
     probes_running: u32,
     probes: u64,
     breaches: Breaches,
@@ -20,20 +22,27 @@ impl Checker for QuietWhileOpen {
     fn observe(&mut self, at: Time, observation: &Observation<'_>) {
         match observation {
             // The breaker itself says when it is open and settled: by announcing it, or by probing.
-            Observation::Announced(name) if *name == Announcement::Opened.detail_type() => self.quiet = true,
+            Observation::Announced(name) if *name == Announcement::Opened.detail_type() => {
+                self.quiet = !self.enabled_by_others;
+            }
             Observation::MappingAsked(settings) => {
+                self.enabled_by_others = false;
                 if settings.enabled {
                     self.quiet = false;
                 }
             }
-            Observation::MappingChangedByOthers(change) if change.enabled == Some(true) => self.quiet = false,
+            // What somebody else switched on delivers until its pollers have stopped again.
+            Observation::MappingChangedByOthers(change) if change.enabled == Some(true) => {
+                (self.quiet, self.enabled_by_others) = (false, true);
+            }
+            Observation::PollersStopped => self.enabled_by_others = false,
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => self.quiet = false,
             Observation::Invoked(Actor::Mapping) if self.quiet => {
                 self.breaches
                     .add(at, || "the mapping invoked the consumer while the circuit was open".to_owned());
             }
             Observation::Invoked(Actor::Probe) => {
-                self.quiet = true;
+                self.quiet = !self.enabled_by_others;
                 self.probes += 1;
                 self.probes_running += 1;
                 if self.probes_running > 1 {
@@ -42,14 +51,7 @@ impl Checker for QuietWhileOpen {
                 }
             }
             Observation::Ended(Actor::Probe) => self.probes_running = self.probes_running.saturating_sub(1),
-            Observation::Announced(_)
-            | Observation::MappingChangedByOthers(_)
-            | Observation::Circuit(_)
-            | Observation::Invoked(_)
-            | Observation::Ended(_)
-            | Observation::DeadLettered { .. }
-            | Observation::Deleted { .. }
-            | Observation::Kept { .. } => {}
+            _ => {}
         }
     }
 

@@ -12,6 +12,7 @@ use super::error::ServiceError;
 use super::eventbridge::{Bus, Rule, Target, put_events};
 use super::world::{Cloud, CloudError, text};
 use crate::checkers::Observation;
+use crate::faults::FaultKind;
 use crate::report::Topic;
 use crate::sim::Time;
 
@@ -102,8 +103,13 @@ impl Cloud {
                 continue;
             }
             for target in 0..rule.targets.len() {
+                if self.faults.strikes(FaultKind::EventLost) {
+                    continue;
+                }
                 self.deliver_event(index, target, event.clone());
-                if self.chance(self.knobs.duplicate_event_percent) {
+                if self.chance(self.knobs.duplicate_event_percent)
+                    || self.faults.strikes(FaultKind::EventDuplicated)
+                {
                     self.deliver_event(index, target, event.clone());
                 }
             }
@@ -116,7 +122,11 @@ impl Cloud {
 
     fn deliver_event_after(&self, delay: Duration, rule: usize, target: usize, event: Value) {
         let cloud = self.clone();
-        self.sim.at(self.now() + delay, move |_| {
+        let mut when = self.now() + delay;
+        if self.faults.strikes(FaultKind::EventLate) {
+            when = when + self.faults.duration(FaultKind::EventLate, 10_000..=600_000);
+        }
+        self.sim.at(when, move |_| {
             let rule = &cloud.rules.rules[rule];
             let target = &rule.targets[target];
             if let Err(problem) = cloud.call_target(rule, target, &event) {
@@ -242,8 +252,25 @@ impl Cloud {
                     .collect()
             };
             changes.into_iter().for_each(|change| cloud.alarm_changed(&change));
+            cloud.flap_alarms();
             cloud.evaluate_alarms_at(when + Duration::from_millis(EVALUATION_INTERVAL_MS));
         });
+    }
+
+    /// A fault: an alarm changes its state, until it is evaluated again.
+    fn flap_alarms(&self) {
+        if !self.faults.strikes(FaultKind::AlarmFlapped) {
+            return;
+        }
+        let names: Vec<String> = self.alarms.borrow().iter().map(|alarm| alarm.name().to_owned()).collect();
+        for name in names {
+            let value = match self.faults.number(FaultKind::AlarmFlapped, 0, 2) {
+                0 => "OK",
+                1 => "INSUFFICIENT_DATA",
+                _ => "ALARM",
+            };
+            self.set_alarm_state(&AlarmStateRequest { name: &name, value, reason: "a fault of the drill" });
+        }
     }
 
     /// Tells of a change, then lets the composite alarms that watch this alarm look at it.

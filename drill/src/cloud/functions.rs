@@ -19,7 +19,7 @@ use super::ports::{ConsumerPorts, Ports};
 use super::world::{Cloud, CloudError, text, variables, whole};
 use crate::checkers::{Actor, Observation};
 use crate::scenario::Dependency;
-use crate::sim::timeout;
+use crate::sim::{Either, race, timeout};
 
 /// How long a dependency that hangs keeps a caller: longer than any function may run.
 pub(super) const HANGS_FOR: Duration = Duration::from_secs(3_600);
@@ -163,6 +163,9 @@ impl Cloud {
     /// Notes how an invocation ended, and the times that the balance is made from.
     fn settle_invocation(&self, by: Actor, wasted: bool, delivered: bool) {
         self.observe(&Observation::Ended(by));
+        if wasted {
+            self.observe(&Observation::ConsumerFailed(by));
+        }
         let healthy = self.dependency() == Dependency::Healthy;
         let now = self.now();
         self.with_scribe(|scribe| {
@@ -199,14 +202,25 @@ impl Cloud {
                 format!("there is no function {function_arn}"),
             ));
         };
-        let ports = Ports::new(self, kind, role_arn);
-        match timeout(&self.sim, limit, run_handler(kind, payload, limit, &ports)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err((error.error_type().to_owned(), error.error_message())),
-            Err(_) => {
-                Err(("Sandbox.Timedout".to_owned(), format!("Task timed out after {} s", limit.as_secs())))
+        let ports = Ports::new(self, kind, role_arn, &payload);
+        let crashed = ports.crashed();
+        let run = timeout(&self.sim, limit, run_handler(kind, payload, limit, &ports));
+        let (killed, outcome) = match race(run, crashed.notified()).await {
+            Either::Left(Ok(Ok(answer))) => (false, Ok(answer)),
+            Either::Left(Ok(Err(error))) => {
+                (false, Err((error.error_type().to_owned(), error.error_message())))
             }
-        }
+            Either::Left(Err(_)) => {
+                let text = format!("Task timed out after {} s", limit.as_secs());
+                (true, Err(("Sandbox.Timedout".to_owned(), text)))
+            }
+            Either::Right(()) => {
+                let text = "RequestId: 0 Error: Runtime exited with error: exit status 1";
+                (true, Err(("Runtime.ExitError".to_owned(), text.to_owned())))
+            }
+        };
+        ports.end(killed);
+        outcome
     }
 
     /// A name for a function's ARN to be refused with.

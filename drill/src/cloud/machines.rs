@@ -17,6 +17,7 @@ use crate::asl::{
     ExecutionInfo, HistoryEvent, Host, Machine, Outcome, Signal, TaskCall, TaskFailure, execute,
 };
 use crate::checkers::Observation;
+use crate::faults::TaskVerdict;
 use crate::report::Topic;
 use crate::sim::{Notify, TaskId};
 
@@ -182,6 +183,7 @@ impl Cloud {
 }
 
 /// The world as one execution sees it.
+#[derive(Clone)]
 struct ExecutionHost {
     cloud: Cloud,
     arn: String,
@@ -216,6 +218,10 @@ impl Host for ExecutionHost {
         }
     }
 
+    fn clock_skew_ms(&self) -> i64 {
+        self.cloud.faults.workflow_skew_ms()
+    }
+
     fn release(&self, token: &str) {
         self.cloud.machines.tokens.borrow_mut().remove(token);
     }
@@ -225,7 +231,10 @@ impl Host for ExecutionHost {
         if let Some(execution) = self.cloud.machines.executions.borrow_mut().get_mut(&self.arn) {
             execution.history_count = event.id;
         }
-        self.cloud.with_scribe(|scribe| scribe.fold(event.at, "history", name));
+        self.cloud.with_scribe(|scribe| {
+            scribe.fold(event.at, "history", name);
+            scribe.entered(event);
+        });
     }
 }
 
@@ -239,6 +248,20 @@ enum Call {
     StartExecution,
     DescribeAlarms,
     SetAlarmState,
+}
+
+impl Call {
+    /// What the names of its errors begin with.
+    fn prefix(&self) -> &'static str {
+        match self {
+            Call::Invoke => "Lambda",
+            Call::UpdateItem { prefix } | Call::GetItem { prefix } => prefix,
+            Call::PutEvents => "EventBridge",
+            Call::DescribeExecution => "Sfn",
+            Call::StartExecution => "StepFunctions",
+            Call::DescribeAlarms | Call::SetAlarmState => "CloudWatch",
+        }
+    }
 }
 
 fn call_of(resource: &str) -> Option<Call> {
@@ -262,10 +285,39 @@ fn failure(prefix: &str, error: &ServiceError) -> TaskFailure {
 }
 
 impl ExecutionHost {
+    /// Makes a call, as far as the faults let it.
     async fn perform(&self, call: &TaskCall) -> Result<Value, TaskFailure> {
         self.cloud.latency().await;
+        let kind = call_of(&call.resource);
+        let prefix = kind.as_ref().map_or("States", Call::prefix);
+        let is_invoke = matches!(kind, Some(Call::Invoke));
+        let faults = &self.cloud.faults;
+        match if is_invoke { faults.invocation() } else { faults.task() } {
+            TaskVerdict::Pass => self.call(kind, call).await,
+            TaskVerdict::Throttle if is_invoke => {
+                Err(TaskFailure::new("Lambda.TooManyRequestsException", "a fault: Rate Exceeded"))
+            }
+            TaskVerdict::Throttle => {
+                Err(TaskFailure::new(format!("{prefix}.ThrottlingException"), "a fault: Rate exceeded"))
+            }
+            TaskVerdict::Fail => {
+                Err(TaskFailure::new(format!("{prefix}.InternalServerError"), "a fault: Internal error"))
+            }
+            TaskVerdict::LoseAnswer(after) => {
+                // What was called goes on, whether or not anybody listens.
+                let (host, own) = (self.clone(), call.clone());
+                self.cloud.sim.spawn(async move {
+                    let _ = host.call(kind, &own).await;
+                });
+                self.cloud.sim.sleep(after).await;
+                Err(TaskFailure::new(format!("{prefix}.SdkClientException"), "a fault: no answer"))
+            }
+        }
+    }
+
+    async fn call(&self, kind: Option<Call>, call: &TaskCall) -> Result<Value, TaskFailure> {
         let arguments = &call.arguments;
-        match call_of(&call.resource) {
+        match kind {
             Some(Call::Invoke) => self.invoke(arguments).await,
             Some(Call::UpdateItem { prefix }) => self.update_item(prefix, arguments),
             Some(Call::GetItem { prefix }) => self.get_item(prefix, arguments),
@@ -330,7 +382,7 @@ impl ExecutionHost {
         let answer = result.map_err(|error| item_failure(prefix, error))?;
         if let Some(after) = after {
             let now = self.cloud.now();
-            self.cloud.with_scribe(|scribe| scribe.item_changed(now, before.as_ref(), &after));
+            self.cloud.with_scribe(|scribe| scribe.item_changed(now, &self.arn, before.as_ref(), &after));
         }
         Ok(answer)
     }

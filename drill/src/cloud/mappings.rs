@@ -1,6 +1,7 @@
 //! Event source mappings: their lagging states, their pollers, and what becomes of a batch.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use super::queues::{QueueId, Queues};
 use super::sqs::{ReceiveRequest, ReceivedMessage};
 use super::world::{Cloud, CloudError, text, whole};
 use crate::checkers::{Actor, MappingSettings, Observation};
+use crate::faults::FaultKind;
 use crate::report::Topic;
 use crate::sim::Time;
 
@@ -31,6 +33,8 @@ pub struct Mapping {
     /// Whether it takes `batchItemFailures`.
     pub reports_batch_item_failures: bool,
     settings: MappingSettings,
+    /// The settings of its template.
+    deployed: MappingSettings,
     function_arn: String,
     queue: QueueId,
     queue_arn: String,
@@ -117,15 +121,17 @@ impl Mapping {
             properties.get("Enabled").is_none_or(|enabled| enabled != &json!(false) && enabled != "false");
         let maximum_concurrency =
             properties.get("ScalingConfig").and_then(|config| whole(config, "MaximumConcurrency"));
+        let settings = MappingSettings {
+            enabled,
+            maximum_concurrency: maximum_concurrency.and_then(|count| u32::try_from(count).ok()),
+        };
         Ok(Mapping {
             uuid,
             state: if enabled { "Enabled" } else { "Disabled" },
             state_transition_reason: "USER_INITIATED",
             reports_batch_item_failures: listed("/FunctionResponseTypes", "ReportBatchItemFailures"),
-            settings: MappingSettings {
-                enabled,
-                maximum_concurrency: maximum_concurrency.and_then(|count| u32::try_from(count).ok()),
-            },
+            deployed: settings.clone(),
+            settings,
             function_arn: text(properties, "FunctionName").unwrap_or_default().to_owned(),
             queue,
             queue_arn,
@@ -222,9 +228,40 @@ impl Cloud {
         Ok(())
     }
 
+    /// A deployment sets what the mapping's template says, as tools do that find something else.
+    ///
+    /// # Errors
+    /// As [`Cloud::update_mapping`].
+    pub fn redeploy_mapping(&self, uuid: &str) -> Result<(), ServiceError> {
+        let (deployed, present) =
+            self.describe_mapping(uuid, |mapping| (mapping.deployed.clone(), mapping.settings()))?;
+        if deployed == present {
+            return Ok(());
+        }
+        let update = Update {
+            enabled: Some(deployed.enabled),
+            maximum_concurrency: Some(deployed.maximum_concurrency),
+        };
+        self.update_mapping(uuid, update, Actor::Outsider)
+    }
+
+    /// How long a transition takes. One that a fault holds up ends soon after faults do.
+    fn transition(&self) -> Duration {
+        let usual = self.draw(&self.knobs.transition_ms);
+        let slow = if self.faults.strikes(FaultKind::TransitionStuck) {
+            self.faults.duration(FaultKind::TransitionStuck, 600_000..=1_800_000)
+        } else if self.faults.strikes(FaultKind::TransitionSlow) {
+            self.faults.duration(FaultKind::TransitionSlow, 60_000..=480_000)
+        } else {
+            return usual;
+        };
+        let left = self.faults.ends_at().since(self.now());
+        slow.min(left + usual).max(usual)
+    }
+
     /// The transition that an update begins: the state settles, and pollers start or stop, each in its own time.
     fn settle_later(&self, uuid: &str, generation: u64, settings: &MappingSettings) {
-        let settled_at = self.now() + self.draw(&self.knobs.transition_ms);
+        let settled_at = self.now() + self.transition();
         let pollers_at =
             if settings.enabled { settled_at } else { self.now() + self.draw(&self.knobs.late_delivery_ms) };
         let enabled = settings.enabled;
@@ -233,6 +270,8 @@ impl Cloud {
             let current = cloud.with_mapping(&name, generation, |mapping| mapping.polling = enabled);
             if current && enabled {
                 cloud.wake_at(&name, cloud.now());
+            } else if current {
+                cloud.observe(&Observation::PollersStopped);
             }
         });
         let (cloud, name) = (self.clone(), uuid.to_owned());
@@ -311,7 +350,12 @@ impl Cloud {
             };
             // A receive gives ten at most; larger batches would need several, which the example does not use.
             let request = ReceiveRequest::up_to(batch_size.min(10));
-            let batch = match self.receive_now(queue, &request, Actor::Mapping) {
+            let received = if self.faults.strikes(FaultKind::ReceiveEmpty) {
+                Ok(Vec::new())
+            } else {
+                self.receive_now(queue, &request, Actor::Mapping)
+            };
+            let batch = match received {
                 Ok(batch) if !batch.is_empty() => batch,
                 // Nothing there, or the in-flight quota is used up: look again when something can have changed.
                 Ok(_) | Err(_) => {
@@ -377,7 +421,9 @@ impl Cloud {
     ) {
         let mut mappings = self.mappings.borrow_mut();
         let Some(mapping) = mappings.get_mut(uuid) else { return };
-        if let Some(events) = mapping.events {
+        if let Some(events) = mapping.events
+            && !self.faults.strikes(FaultKind::MetricsLost)
+        {
             let mut metrics = self.metrics.borrow_mut();
             metrics.put(events.polled, started_ms, count as f64);
             metrics.put(events.invoked, started_ms, count as f64);

@@ -1,7 +1,7 @@
 //! The handlers' ports on the modelled cloud. Each call takes its latency and is allowed, or not, by the policies of
 //! the role that the template gives the function.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,9 +24,10 @@ use super::mappings::Update;
 use super::queues::QueueId;
 use super::sqs::{self, ReceiveRequest, ReceivedMessage, SendRequest};
 use super::world::{Cloud, World};
-use crate::checkers::Actor;
+use crate::checkers::{Actor, Observation};
+use crate::faults::{CallVerdict, FaultKind};
 use crate::message;
-use crate::sim::{Time, race, timeout};
+use crate::sim::{Notify, Time, race, timeout};
 
 /// The ports of one invocation of one of the breaker's functions.
 pub struct Ports<'a> {
@@ -35,26 +36,85 @@ pub struct Ports<'a> {
     role_arn: String,
     /// Whether its calls take their latency from the stream of what happens beside the breaker's work.
     aside: bool,
+    /// The epoch that the request claims.
+    epoch: Option<u64>,
+    /// Whether to spread by requeuing: because the request says so, or because the backlog is beyond the quota of messages
+    /// in flight.
+    requeues: Cell<bool>,
+    /// When the owner was read last.
+    fenced_at: Cell<Option<Time>>,
+    /// Told when a fault kills the invocation.
+    crashed: Notify,
+    /// Whether a fault befell a call that moves messages.
+    struck: Cell<bool>,
+    /// Messages received, by receipt handle.
+    held: RefCell<BTreeMap<String, u32>>,
+    /// Messages with a copy whose original is still to be deleted.
+    copied: RefCell<Vec<u32>>,
+}
+
+/// How the answer of a call comes back.
+pub(super) enum Answer {
+    Prompt,
+    Late(Duration),
+    Lost(Duration),
 }
 
 impl<'a> Ports<'a> {
-    /// Ports that act with the function's role.
-    pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String) -> Ports<'a> {
+    /// Ports that act with the function's role, for this request.
+    pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String, request: &Value) -> Ports<'a> {
         let actor = match kind {
             FunctionKind::Mapping | FunctionKind::Reconciler | FunctionKind::Consumer => Actor::Mapping,
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,
         };
-        Ports { cloud, actor, role_arn, aside: kind == FunctionKind::Reconciler }
+        Ports {
+            cloud,
+            actor,
+            role_arn,
+            epoch: request.pointer("/fence/epoch").and_then(Value::as_u64),
+            requeues: Cell::new(
+                [request.get("strategy"), request.pointer("/progress/strategy")]
+                    .contains(&Some(&json!("requeue"))),
+            ),
+            fenced_at: Cell::new(None),
+            crashed: Notify::new(),
+            struck: Cell::new(false),
+            held: RefCell::default(),
+            copied: RefCell::default(),
+            aside: kind == FunctionKind::Reconciler,
+        }
     }
 
-    /// Lets the latency of a call pass, then asks the role's policies.
+    /// Told when a fault kills the invocation.
+    pub fn crashed(&self) -> Notify {
+        self.crashed.clone()
+    }
+
+    /// The invocation is over. One that was killed, or whose calls failed, could not give back what it held, nor delete
+    /// what it had copied; any other has no excuse.
+    pub fn end(&self, killed: bool) {
+        if killed {
+            self.excuse(self.held.borrow().values().copied());
+        }
+        if !killed && !self.struck.get() {
+            for trace in self.copied.borrow().iter() {
+                self.cloud.observe(&Observation::CopyLeftBeside { trace: *trace });
+            }
+        }
+    }
+
+    fn excuse(&self, traces: impl Iterator<Item = u32>) {
+        self.cloud.with_scribe(|scribe| traces.for_each(|trace| scribe.books.excuse(trace)));
+    }
+
+    /// Lets the latency of a call pass, asks the role's policies, then what the faults make of it.
     pub(super) async fn begin(
         &self,
         operation: &'static str,
         action: &str,
         resource: &str,
-    ) -> Result<(), CallError> {
+    ) -> Result<Answer, CallError> {
         self.begin_with(operation, action, resource, &BTreeMap::new()).await
     }
 
@@ -65,7 +125,7 @@ impl<'a> Ports<'a> {
         action: &str,
         resource: &str,
         context: &BTreeMap<String, String>,
-    ) -> Result<(), CallError> {
+    ) -> Result<Answer, CallError> {
         if self.aside {
             self.cloud.sim.sleep(self.cloud.draw_aside(&self.cloud.knobs.call_ms)).await;
         } else {
@@ -73,7 +133,49 @@ impl<'a> Ports<'a> {
         }
         self.cloud
             .allow_with(&self.role_arn, action, resource, context)
-            .map_err(|error| call_error(operation, error))
+            .map_err(|error| call_error(operation, error))?;
+        let verdict = self.cloud.faults.call();
+        if verdict != CallVerdict::Pass && operation.contains("Message") {
+            self.struck.set(true);
+        }
+        match verdict {
+            CallVerdict::Pass => Ok(Answer::Prompt),
+            CallVerdict::Delay(late) => Ok(Answer::Late(late)),
+            CallVerdict::LoseAnswer(after) => Ok(Answer::Lost(after)),
+            CallVerdict::Throttle => {
+                Err(CallError::new(operation, "ThrottlingException", CallErrorKind::Throttled))
+            }
+            CallVerdict::Fail => Err(CallError::new(operation, "InternalFailure", CallErrorKind::Transient)),
+            CallVerdict::Lose(after) => {
+                self.cloud.sim.sleep(after).await;
+                Err(no_answer(operation))
+            }
+            CallVerdict::Crash => {
+                self.crashed.notify_all();
+                // Whoever runs the function hears of it and drops this future.
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Brings the answer of a call back, or not.
+    pub(super) async fn finish<T>(
+        &self,
+        answer: Answer,
+        operation: &'static str,
+        result: Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        match answer {
+            Answer::Prompt => result,
+            Answer::Late(late) => {
+                self.cloud.sim.sleep(late).await;
+                result
+            }
+            Answer::Lost(after) => {
+                self.cloud.sim.sleep(after).await;
+                Err(no_answer(operation))
+            }
+        }
     }
 
     async fn begin_on_queue(
@@ -81,10 +183,10 @@ impl<'a> Ports<'a> {
         operation: &'static str,
         action: &str,
         queue_url: &str,
-    ) -> Result<QueueId, CallError> {
+    ) -> Result<(QueueId, Answer), CallError> {
         let queue = self.cloud.queue_by_url(queue_url).map_err(|error| call_error(operation, error))?;
-        self.begin(operation, action, &self.cloud.queue_arn(queue)).await?;
-        Ok(queue)
+        let answer = self.begin(operation, action, &self.cloud.queue_arn(queue)).await?;
+        Ok((queue, answer))
     }
 
     fn mapping_arn(&self, uuid: &str) -> String {
@@ -115,6 +217,11 @@ impl World {
     }
 }
 
+/// A call whose answer never came: it may have taken effect or not.
+fn no_answer(operation: &'static str) -> CallError {
+    CallError::new(operation, "NoAnswer", CallErrorKind::Transient)
+}
+
 /// A service's error as the handlers see it.
 pub(super) fn call_error(operation: &'static str, error: ServiceError) -> CallError {
     let kind = match (error.status, error.code.as_str()) {
@@ -132,8 +239,15 @@ pub(super) fn call_error(operation: &'static str, error: ServiceError) -> CallEr
 impl EventSourceMappings for Ports<'_> {
     async fn get_mapping(&self, uuid: &str) -> Result<MappingDescription, CallError> {
         let operation = "GetEventSourceMapping";
-        self.begin(operation, "lambda:GetEventSourceMapping", &self.mapping_arn(uuid)).await?;
-        describe(self.cloud, operation, uuid)
+        let answer = self.begin(operation, "lambda:GetEventSourceMapping", &self.mapping_arn(uuid)).await?;
+        let result = describe(self.cloud, operation, uuid);
+        if let Ok(mapping) = &result
+            && self.actor == Actor::Mapping
+        {
+            let enabled = matches!(mapping.state, MappingState::Enabled | MappingState::Enabling);
+            self.cloud.observe(&Observation::MappingFound { enabled });
+        }
+        self.finish(answer, operation, result).await
     }
 
     async fn update_mapping(
@@ -142,15 +256,30 @@ impl EventSourceMappings for Ports<'_> {
         update: MappingUpdate,
     ) -> Result<MappingDescription, CallError> {
         let operation = "UpdateEventSourceMapping";
-        self.begin(operation, "lambda:UpdateEventSourceMapping", &self.mapping_arn(uuid)).await?;
+        let answer =
+            self.begin(operation, "lambda:UpdateEventSourceMapping", &self.mapping_arn(uuid)).await?;
+        if self.cloud.faults.strikes(FaultKind::UpdateConflict) {
+            let code = match self.cloud.faults.number(FaultKind::UpdateConflict, 0, 1) {
+                0 => "ResourceConflictException",
+                _ => "ResourceInUseException",
+            };
+            return Err(CallError::new(operation, code, CallErrorKind::Conflict));
+        }
         let maximum_concurrency = match update.maximum_concurrency {
             ConcurrencyUpdate::Keep => None,
             ConcurrencyUpdate::Remove => Some(None),
             ConcurrencyUpdate::Set(count) => Some(Some(count)),
         };
         let update = Update { enabled: update.enabled, maximum_concurrency };
-        self.cloud.update_mapping(uuid, update, self.actor).map_err(|error| call_error(operation, error))?;
-        describe(self.cloud, operation, uuid)
+        let updated = self.cloud.update_mapping(uuid, update, self.actor);
+        if updated.is_ok() {
+            let (epoch, fenced_at) = (self.epoch, self.fenced_at.get());
+            self.cloud.observe(&Observation::MappingActed { epoch, fenced_at });
+        }
+        let result = updated
+            .map_err(|error| call_error(operation, error))
+            .and_then(|()| describe(self.cloud, operation, uuid));
+        self.finish(answer, operation, result).await
     }
 }
 
@@ -174,13 +303,17 @@ fn describe(cloud: &Cloud, operation: &'static str, uuid: &str) -> Result<Mappin
 impl Messages for Ports<'_> {
     async fn receive(&self, queue_url: &str, receive: Receive) -> Result<Vec<Message>, CallError> {
         let operation = "ReceiveMessage";
-        let queue = self.begin_on_queue(operation, "sqs:ReceiveMessage", queue_url).await?;
+        let (queue, answer) = self.begin_on_queue(operation, "sqs:ReceiveMessage", queue_url).await?;
         let request = ReceiveRequest {
             max_count: receive.max_count as usize,
             visibility_timeout_s: Some(receive.visibility_s),
             is_short_poll: receive.wait_s == 0,
         };
         let deadline = self.cloud.now() + Duration::from_secs(u64::from(receive.wait_s));
+        if self.cloud.faults.strikes(FaultKind::ReceiveEmpty) {
+            self.cloud.sim.sleep_until(deadline).await;
+            return self.finish(answer, operation, Ok(Vec::new())).await;
+        }
         loop {
             let arrivals = self.cloud.arrivals(queue);
             let arrival = arrivals.notified();
@@ -189,10 +322,15 @@ impl Messages for Ports<'_> {
                 .receive_now(queue, &request, self.actor)
                 .map_err(|error| call_error(operation, error))?;
             if !received.is_empty() || self.cloud.now() >= deadline {
-                return Ok(received
-                    .iter()
-                    .map(|message| self.cloud.to_message(message, self.actor))
-                    .collect());
+                if matches!(answer, Answer::Lost(_)) {
+                    self.excuse(received.iter().map(ReceivedMessage::trace));
+                }
+                let messages: Vec<Message> =
+                    received.iter().map(|message| self.cloud.to_message(message, self.actor)).collect();
+                let traces = received.iter().map(ReceivedMessage::trace);
+                let handles = messages.iter().map(|message| message.receipt_handle.clone());
+                self.held.borrow_mut().extend(handles.zip(traces));
+                return self.finish(answer, operation, Ok(messages)).await;
             }
             // A long poll ends with the first message that arrives, comes back or leaves its delay.
             let next = self.cloud.next_visible_at(queue).map_or(deadline, Time::from_ms).min(deadline);
@@ -203,13 +341,16 @@ impl Messages for Ports<'_> {
 
     async fn delete_batch(&self, queue_url: &str, handles: &[String]) -> Result<BatchResult<()>, CallError> {
         let operation = "DeleteMessageBatch";
-        let queue = self.begin_on_queue(operation, "sqs:DeleteMessage", queue_url).await?;
-        Ok(handles
-            .iter()
-            .map(|handle| {
-                self.cloud.delete(queue, handle, self.actor).map_err(|error| call_error(operation, error))
-            })
-            .collect())
+        let (queue, answer) = self.begin_on_queue(operation, "sqs:DeleteMessage", queue_url).await?;
+        let delete = |handle: &String| {
+            self.cloud.delete(queue, handle, self.actor).map_err(|error| call_error(operation, error))?;
+            if let Some(trace) = self.held.borrow_mut().remove(handle) {
+                self.copied.borrow_mut().retain(|copied| *copied != trace);
+            }
+            Ok(())
+        };
+        let results = handles.iter().map(delete).collect();
+        self.finish(answer, operation, Ok(results)).await
     }
 
     async fn change_visibility_batch(
@@ -218,15 +359,15 @@ impl Messages for Ports<'_> {
         changes: &[VisibilityChange],
     ) -> Result<BatchResult<()>, CallError> {
         let operation = "ChangeMessageVisibilityBatch";
-        let queue = self.begin_on_queue(operation, "sqs:ChangeMessageVisibility", queue_url).await?;
-        Ok(changes
-            .iter()
-            .map(|change| {
-                self.cloud
-                    .change_visibility(queue, &change.receipt_handle, change.visibility_s)
-                    .map_err(|error| call_error(operation, error))
-            })
-            .collect())
+        let (queue, answer) =
+            self.begin_on_queue(operation, "sqs:ChangeMessageVisibility", queue_url).await?;
+        let change = |change: &VisibilityChange| {
+            self.cloud
+                .change_visibility(queue, &change.receipt_handle, change.visibility_s)
+                .map_err(|error| call_error(operation, error))
+        };
+        let results = changes.iter().map(change).collect();
+        self.finish(answer, operation, Ok(results)).await
     }
 
     async fn send_batch(
@@ -235,25 +376,46 @@ impl Messages for Ports<'_> {
         messages: &[Outgoing],
     ) -> Result<BatchResult<String>, CallError> {
         let operation = "SendMessageBatch";
-        let queue = self.begin_on_queue(operation, "sqs:SendMessage", queue_url).await?;
-        Ok(messages
-            .iter()
-            .map(|outgoing| {
-                let request = self.cloud.to_request(outgoing);
-                let trace = request.trace;
-                let sent = self.cloud.send(queue, request).map_err(|error| call_error(operation, error))?;
-                self.cloud.with_scribe(|scribe| {
-                    scribe.books.copied(trace, message::is_complete(outgoing));
-                });
-                Ok(sent.message_id.to_string())
-            })
-            .collect())
+        let begun = self.begin_on_queue(operation, "sqs:SendMessage", queue_url).await;
+        if begun.is_err() {
+            // What cannot be copied is the probe itself: its last receive is its consumer's.
+            let traces = messages.iter().filter_map(|outgoing| message::number_of(&outgoing.body));
+            self.excuse(traces);
+        }
+        let (queue, answer) = begun?;
+        let send = |outgoing: &Outgoing| {
+            let request = self.cloud.to_request(outgoing);
+            let trace = request.trace;
+            let sent = self.cloud.send(queue, request).map_err(|error| call_error(operation, error))?;
+            let received_count =
+                self.cloud.with_scribe(|scribe| scribe.books.copied(trace, message::is_complete(outgoing)));
+            self.copied.borrow_mut().push(trace);
+            let (by, requeues) = (self.actor, self.requeues.get());
+            self.cloud.observe(&Observation::Copied { trace, by, received_count, requeues });
+            Ok(sent.message_id.to_string())
+        };
+        let results = messages.iter().map(send).collect();
+        self.finish(answer, operation, Ok(results)).await
     }
 
     async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError> {
-        let queue = self.begin_on_queue("GetQueueAttributes", "sqs:GetQueueAttributes", queue_url).await?;
-        let (visible_count, in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
-        Ok(QueueCounts { visible_count, in_flight_count, delayed_count })
+        let operation = "GetQueueAttributes";
+        let (queue, answer) = self.begin_on_queue(operation, "sqs:GetQueueAttributes", queue_url).await?;
+        let (mut visible_count, mut in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
+        if self.cloud.faults.strikes(FaultKind::CountsWrong) {
+            // Too few as often as too many, and now and then none at all.
+            let off = |count: u64| match self.cloud.faults.number(FaultKind::CountsWrong, 0, 4) {
+                0 => 0,
+                1 => count / 2,
+                more => count + more,
+            };
+            (visible_count, in_flight_count) = (off(visible_count), off(in_flight_count));
+        }
+        if visible_count + in_flight_count > lambdas::spread::MAX_IN_FLIGHT_BACKLOG_COUNT {
+            self.requeues.set(true);
+        }
+        let counts = QueueCounts { visible_count, in_flight_count, delayed_count };
+        self.finish(answer, operation, Ok(counts)).await
     }
 }
 
@@ -355,7 +517,7 @@ impl Functions for Ports<'_> {
         deadline: Duration,
     ) -> Result<Invocation, CallError> {
         let operation = "Invoke";
-        self.begin(operation, "lambda:InvokeFunction", function_arn).await?;
+        let answer = self.begin(operation, "lambda:InvokeFunction", function_arn).await?;
         if !self.cloud.functions.borrow().contains_key(function_arn) {
             return Err(call_error(operation, Cloud::no_such_function(function_arn)));
         }
@@ -370,13 +532,18 @@ impl Functions for Ports<'_> {
             let outcome = cloud.run_consumer(&arn, &ConsumerPayload::Json(payload), &traces, actor).await;
             let _ = sender.send(outcome);
         });
-        match timeout(&self.cloud.sim, deadline, receiver).await {
+        if let Answer::Lost(after) = answer {
+            self.cloud.sim.sleep(after).await;
+            return Err(no_answer(operation));
+        }
+        let invocation = match timeout(&self.cloud.sim, deadline, receiver).await {
             Ok(Some(outcome)) => Ok(Invocation::Answered {
                 function_error: outcome.function_error.map(str::to_owned),
                 payload: outcome.payload.to_string().into_bytes(),
             }),
             Ok(None) | Err(_) => Ok(Invocation::DeadlineExceeded),
-        }
+        };
+        self.finish(answer, operation, invocation).await
     }
 }
 
@@ -389,20 +556,21 @@ impl Circuits for Ports<'_> {
             let (name, table) = tables.iter().next().ok_or_else(missing)?;
             (name.clone(), table.arn().to_owned())
         };
-        self.begin(operation, "dynamodb:GetItem", &arn).await?;
+        let way = self.begin(operation, "dynamodb:GetItem", &arn).await?;
+        self.fenced_at.set(Some(self.cloud.now()));
         let request =
             json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": circuit } }, "ConsistentRead": true });
         let answer = self.cloud.tables.borrow()[&name]
             .get_item(&request)
             .map_err(|error| call_error(operation, error.error))?;
         let epoch = answer.pointer(&format!("/Item/{}/N", item::EPOCH)).and_then(Value::as_str);
-        Ok(epoch.and_then(|text| text.parse().ok()))
+        self.finish(way, operation, Ok(epoch.and_then(|text| text.parse().ok()))).await
     }
 }
 
 impl Clock for Ports<'_> {
     fn now_ms(&self) -> u64 {
-        self.cloud.now_ms()
+        self.cloud.now_ms().saturating_add_signed(self.cloud.faults.function_skew_ms())
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -25,13 +25,14 @@ impl Ports<'_> {
     async fn item(&self, key: String) -> Result<Value, CallError> {
         let operation = "GetItem";
         let (name, arn) = self.table(operation)?;
-        self.begin(operation, "dynamodb:GetItem", &arn).await?;
+        let answer = self.begin(operation, "dynamodb:GetItem", &arn).await?;
         let request =
             json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": key } }, "ConsistentRead": true });
-        let answer = self.cloud.tables.borrow()[&name]
+        let found = self.cloud.tables.borrow()[&name]
             .get_item(&request)
-            .map_err(|error| call_error(operation, error.error))?;
-        Ok(answer.get("Item").cloned().unwrap_or_default())
+            .map(|found| found.get("Item").cloned().unwrap_or_default())
+            .map_err(|error| call_error(operation, error.error));
+        self.finish(answer, operation, found).await
     }
 }
 
@@ -73,7 +74,7 @@ impl CircuitItems for Ports<'_> {
         let key = watch_key(circuit);
         let (name, arn) = self.table(operation)?;
         let context = BTreeMap::from([("dynamodb:LeadingKeys".to_owned(), key.clone())]);
-        self.begin_with(operation, "dynamodb:PutItem", &arn, &context).await?;
+        let answer = self.begin_with(operation, "dynamodb:PutItem", &arn, &context).await?;
         let mut new = json!({
             item::CIRCUIT: { "S": key },
             watch::DISABLED_ANNOUNCED: { "BOOL": watched.disabled_announced },
@@ -89,37 +90,46 @@ impl CircuitItems for Ports<'_> {
                 new[attribute] = value;
             }
         }
-        let mut tables = self.cloud.tables.borrow_mut();
-        let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
-        let table = tables.get_mut(&name).ok_or_else(missing)?;
-        table
-            .put_item(&json!({ "TableName": name, "Item": new }))
-            .map(|_| ())
-            .map_err(|error| call_error(operation, error.error))
+        let put = {
+            let mut tables = self.cloud.tables.borrow_mut();
+            let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
+            let table = tables.get_mut(&name).ok_or_else(missing)?;
+            table
+                .put_item(&json!({ "TableName": name, "Item": new }))
+                .map(|_| ())
+                .map_err(|error| call_error(operation, error.error))
+        };
+        self.finish(answer, operation, put).await
     }
 }
 
 impl Executions for Ports<'_> {
     async fn is_alive(&self, execution_arn: &str) -> Result<bool, CallError> {
-        self.begin("DescribeExecution", "states:DescribeExecution", execution_arn).await?;
-        Ok(self.cloud.execution_status(execution_arn) == Some("RUNNING"))
+        let operation = "DescribeExecution";
+        let answer = self.begin(operation, "states:DescribeExecution", execution_arn).await?;
+        self.finish(answer, operation, Ok(self.cloud.execution_status(execution_arn) == Some("RUNNING")))
+            .await
     }
 
     async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError> {
-        self.begin("ListExecutions", "states:ListExecutions", machine_arn).await?;
-        Ok(self.cloud.any_running(machine_arn))
+        let operation = "ListExecutions";
+        let answer = self.begin(operation, "states:ListExecutions", machine_arn).await?;
+        self.finish(answer, operation, Ok(self.cloud.any_running(machine_arn))).await
     }
 
     async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError> {
         let operation = "StartExecution";
-        self.begin(operation, "states:StartExecution", machine_arn).await?;
+        let answer = self.begin(operation, "states:StartExecution", machine_arn).await?;
         let started = self.cloud.start_execution(machine_arn, json!(request));
-        started.map(|_| ()).map_err(|error| call_error(operation, error))
+        let started = started.map(|_| ()).map_err(|error| call_error(operation, error));
+        self.finish(answer, operation, started).await
     }
 
     async fn complete_wait(&self, token: &str, command: &WaitCommand) -> Result<bool, CallError> {
-        self.begin("SendTaskSuccess", "states:SendTaskSuccess", "*").await?;
-        Ok(self.cloud.send_task_success(token, json!(command)).is_ok())
+        let operation = "SendTaskSuccess";
+        let answer = self.begin(operation, "states:SendTaskSuccess", "*").await?;
+        let completed = self.cloud.send_task_success(token, json!(command)).is_ok();
+        self.finish(answer, operation, Ok(completed)).await
     }
 }
 
@@ -137,8 +147,10 @@ impl Alarms for Ports<'_> {
             found.map(|alarm| (alarm.arn().to_owned(), alarm.state().clone()))
         };
         let Some((arn, state)) = found else { return Ok(None) };
-        self.begin("DescribeAlarms", "cloudwatch:DescribeAlarms", &arn).await?;
-        Ok(Some(AlarmView { is_in_alarm: state.value == StateValue::Alarm, since_ms: state.timestamp_ms }))
+        let operation = "DescribeAlarms";
+        let answer = self.begin(operation, "cloudwatch:DescribeAlarms", &arn).await?;
+        let view = AlarmView { is_in_alarm: state.value == StateValue::Alarm, since_ms: state.timestamp_ms };
+        self.finish(answer, operation, Ok(Some(view))).await
     }
 }
 
@@ -146,12 +158,13 @@ impl Announcements for Ports<'_> {
     async fn announce(&self, detail_type: &str, detail: &Value) -> Result<(), CallError> {
         let operation = "PutEvents";
         let bus = format!("arn:aws:events:{}:{}:event-bus/default", self.cloud.region, self.cloud.account);
-        self.begin(operation, "events:PutEvents", &bus).await?;
+        let answer = self.begin(operation, "events:PutEvents", &bus).await?;
         let request = json!({ "Entries": [{
             "Source": SOURCE,
             "DetailType": detail_type,
             "Detail": detail.to_string(),
         }] });
-        self.cloud.put_events(&request).map(|_| ()).map_err(|error| call_error(operation, error))
+        let put = self.cloud.put_events(&request).map(|_| ()).map_err(|error| call_error(operation, error));
+        self.finish(answer, operation, put).await
     }
 }

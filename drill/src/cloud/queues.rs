@@ -9,6 +9,7 @@ use super::sqs::{
 };
 use super::world::{Cloud, CloudError, World};
 use crate::checkers::{Actor, Observation};
+use crate::faults::FaultKind;
 use crate::report::Topic;
 use crate::sim::{Notify, SimRng};
 
@@ -158,9 +159,38 @@ impl Cloud {
         self.book_expired(id);
         let mut scribe = self.scribe.borrow_mut();
         for message in &outcome.messages {
-            scribe.books.received(message.trace(), by);
+            scribe.books.received(message.trace(), by, message.receive_count());
         }
+        drop(scribe);
+        self.duplicate(id, &outcome.messages);
         Ok(outcome.messages)
+    }
+
+    /// A fault: messages that were just received stay visible, so that they are delivered again.
+    fn duplicate(&self, id: QueueId, messages: &[ReceivedMessage]) {
+        if self.faults.rate_ppm(FaultKind::MessageDuplicated) == 0 {
+            return;
+        }
+        let now = self.now_ms();
+        for message in messages {
+            let mut queues = self.queues.borrow_mut();
+            if queues.get(id).config().is_fifo || !self.faults.strikes(FaultKind::MessageDuplicated) {
+                continue;
+            }
+            let handle = message.receipt_handle();
+            queues.get(id).change_visibility(&handle, 0, now).expect("it was received a moment ago");
+            drop(queues);
+            self.arrivals(id).notify_all();
+            self.wake_mappings(id);
+        }
+    }
+
+    /// A fault: the server that holds this copy of the message does not hear that it is deleted. It comes back when its
+    /// visibility timeout ends.
+    fn is_kept_by_a_server(&self, id: QueueId) -> bool {
+        self.faults.rate_ppm(FaultKind::DeletedReturned) > 0
+            && !self.queues.borrow_mut().get(id).config().is_fifo
+            && self.faults.strikes(FaultKind::DeletedReturned)
     }
 
     fn dead_letter(&self, from: QueueId, moved: super::sqs::MovedMessage) {
@@ -168,8 +198,8 @@ impl Cloud {
         let (trace, target) = (moved.trace(), moved.target_arn.to_string());
         let fifo = self.queues.borrow_mut().get(from).config().is_fifo;
         let last = self.with_scribe(|scribe| scribe.books.dead_lettered(trace));
-        let (last_receiver, tried) = last.unwrap_or((Actor::Mapping, true));
-        self.observe(&Observation::DeadLettered { trace, last_receiver, tried, fifo });
+        let last_receiver = last.map_or(Actor::Mapping, |last| last.by);
+        self.observe(&Observation::DeadLettered { trace, last, fifo });
         self.note(
             Topic::DeadLetter,
             format!(
@@ -208,6 +238,9 @@ impl Cloud {
     /// As SQS answers. An old handle succeeds and deletes nothing.
     pub fn delete(&self, id: QueueId, receipt_handle: &str, by: Actor) -> Result<(), ServiceError> {
         let now = self.now_ms();
+        if self.is_kept_by_a_server(id) {
+            return Ok(());
+        }
         let outcome = self.queues.borrow_mut().get(id).delete(receipt_handle, now)?;
         self.book_delete(id, &outcome, by);
         Ok(())
@@ -224,6 +257,9 @@ impl Cloud {
         by: Actor,
     ) -> Result<(), ServiceError> {
         let now = self.now_ms();
+        if self.is_kept_by_a_server(id) {
+            return Ok(());
+        }
         let outcome = self.queues.borrow_mut().get(id).delete_received(message, now)?;
         self.book_delete(id, &outcome, by);
         Ok(())
@@ -253,6 +289,26 @@ impl Cloud {
         self.arrivals(id).notify_all();
         self.wake_mappings(id);
         Ok(())
+    }
+
+    /// An operator moves what is visible in the dead-letter queue back; answers how many messages.
+    pub fn redrive_dead_letters(&self, id: QueueId) -> usize {
+        let now = self.now_ms();
+        let taken = {
+            let queues = &mut *self.queues.borrow_mut();
+            let config = queues.slots[id.0].queue.config();
+            let target = config.redrive.as_ref().map(|redrive| redrive.dead_letter_target_arn.clone());
+            let Some(dead) = target.and_then(|arn| queues.by_arn(&arn)) else { return 0 };
+            queues.slots[dead.0].queue.take_visible(now)
+        };
+        let count = taken.len();
+        for moved in taken {
+            self.with_scribe(|scribe| scribe.books.redriven(moved.trace()));
+            self.queues.borrow_mut().get(id).accept_moved(moved, now);
+        }
+        self.arrivals(id).notify_all();
+        self.wake_mappings(id);
+        count
     }
 
     /// An operator purges the queue.

@@ -10,6 +10,7 @@ use rand::RngExt as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use workflow::circuit::item;
+use workflow::config::CircuitConfig;
 
 use super::bus::Rules;
 use super::cloudformation::{Kind, LoadError, Resource, Stack};
@@ -22,7 +23,8 @@ use super::machines::Machines;
 use super::mappings::Mapping;
 use super::ports::SharedAttributes;
 use super::queues::Queues;
-use crate::checkers::{MappingSettings, Observation};
+use crate::checkers::{Bounds, MappingSettings, Observation};
+use crate::faults::{FaultPlan, Faults};
 use crate::report::Topic;
 use crate::scenario::Dependency;
 use crate::scribe::Scribe;
@@ -48,6 +50,8 @@ pub struct World {
     pub knobs: Knobs,
     /// Whether executions are started: a drill with no breaker has the same stack, but nobody listens to the alarm.
     pub breaker_listens: bool,
+    /// What goes wrong.
+    pub faults: Faults,
     pub(super) rng: RefCell<SimRng>,
     /// Chance of what happens beside the breaker's work, so that merely looking changes nothing else.
     aside_rng: RefCell<SimRng>,
@@ -106,6 +110,8 @@ impl Cloud {
         stack: &Stack,
         sim: &Sim,
         knobs: Knobs,
+        plan: &FaultPlan,
+        circuit: &CircuitConfig,
         breaker_listens: bool,
     ) -> Result<Cloud, CloudError> {
         let roles = Roles::from_stack(stack).map_err(CloudError::Template)?;
@@ -128,6 +134,7 @@ impl Cloud {
         let cloud = Cloud(Rc::new(World {
             sim: sim.clone(),
             breaker_listens,
+            faults: Faults::new(plan, sim),
             rng: RefCell::new(sim.rng("cloud")),
             aside_rng: RefCell::new(sim.rng("cloud aside")),
             region: stack.environment.region.clone(),
@@ -142,7 +149,7 @@ impl Cloud {
             mappings: RefCell::new(mappings),
             rules: Rules::create(stack)?,
             machines: Machines::create(stack)?,
-            scribe: RefCell::new(Scribe::new(initial)),
+            scribe: RefCell::new(Scribe::for_model(initial, &Bounds::new(circuit, &knobs))),
             shared_attributes: SharedAttributes::default(),
             dependency: Cell::new(Dependency::Healthy),
             knobs,
@@ -150,7 +157,23 @@ impl Cloud {
         cloud.start_alarms();
         cloud.start_schedules();
         cloud.start_mappings();
+        cloud.plan_end_of_faults();
         Ok(cloud)
+    }
+}
+
+impl Cloud {
+    fn plan_end_of_faults(&self) {
+        if !self.faults.active() {
+            return;
+        }
+        self.observe(&Observation::FaultsBegan);
+        let cloud = self.clone();
+        self.sim.at(self.faults.ends_at(), move |_| {
+            cloud.faults.stop();
+            cloud.observe(&Observation::FaultsEnded);
+            cloud.note(Topic::Drill, "faults end");
+        });
     }
 }
 

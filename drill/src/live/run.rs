@@ -224,6 +224,8 @@ impl Live {
             Action::PurgeQueue
             | Action::DisableMapping
             | Action::EnableMapping
+            | Action::RedriveDeadLetters
+            | Action::Redeploy
             | Action::HoldEveryMessage
             | Action::RepeatAlarmEvent => {}
         }

@@ -55,6 +55,10 @@ fn beyond(scenario: &Scenario) -> Option<String> {
             Action::DisableMapping | Action::EnableMapping => {
                 return Some("an operator who switches the mapping".to_owned());
             }
+            Action::Redeploy => return Some("a deployment of the mapping".to_owned()),
+            Action::RedriveDeadLetters => {
+                return Some("an operator who redrives the dead-letter queue".to_owned());
+            }
             Action::HoldEveryMessage => return Some("somebody else who holds every message".to_owned()),
             Action::RepeatAlarmEvent => {
                 return Some("the alarm's event a second time: only AWS may send it".to_owned());
@@ -67,6 +71,9 @@ fn beyond(scenario: &Scenario) -> Option<String> {
                 return Some("an operator's command to the circuit".to_owned());
             }
         }
+    }
+    if !scenario.faults.is_empty() {
+        return Some("faults of the services".to_owned());
     }
     if scenario.knobs != Knobs::default() {
         return Some("a cloud that behaves in a set way, such as events that arrive twice".to_owned());

@@ -8,6 +8,7 @@ use workflow::config::{AlarmSignal, CircuitConfig, ExhaustedThen};
 
 use super::{Action, Dependency, Ending, MessageKind, Scenario, Traffic};
 use crate::cloud::Knobs;
+use crate::faults::FaultPlan;
 
 /// Messages per second in most scenarios.
 pub const RATE_PER_S: f64 = 10.0;
@@ -59,6 +60,7 @@ pub fn outage_until(name: &'static str, summary: &'static str, until: Duration) 
         dependency: vec![(minutes(5), Dependency::Failing), (until, Dependency::Healthy)],
         actions: Vec::new(),
         knobs: Knobs::default(),
+        faults: FaultPlan::default(),
         length: traffic_end,
         settle_limit: minutes(60),
         ending: closed(1..=1),

@@ -11,6 +11,7 @@ use workflow::circuit::Phase;
 use workflow::config::CircuitConfig;
 
 use crate::cloud::Knobs;
+use crate::faults::FaultPlan;
 
 pub use self::catalogue::{all, find};
 pub use self::ending::Standing;
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub actions: Vec<(Duration, Action)>,
     /// How the cloud behaves where AWS does not say.
     pub knobs: Knobs,
+    /// What goes wrong.
+    pub faults: FaultPlan,
     /// How long it runs at least.
     pub length: Duration,
     /// How much longer it may take until everything has come to rest.
@@ -87,6 +90,10 @@ pub enum Action {
     DisableMapping,
     /// An operator enables the mapping.
     EnableMapping,
+    /// An operator moves what is in the dead-letter queue back into the queue.
+    RedriveDeadLetters,
+    /// A deployment gives the mapping the settings of its template, whatever anybody has set since.
+    Redeploy,
     /// Somebody else receives every visible message and holds it for its visibility timeout.
     HoldEveryMessage,
     /// EventBridge delivers the alarm's last event again.

@@ -361,6 +361,22 @@ impl Queue {
         Ok(removed)
     }
 
+    /// Takes every visible message out, in the order of their slots, as a redrive of a dead-letter queue does. Each goes on as a new message: with a
+    /// fresh receive count, and sent now. (D)
+    pub fn take_visible(&mut self, now_ms: u64) -> Vec<MovedMessage> {
+        self.advance(now_ms);
+        let is_visible = |(slot, stored): (usize, &Stored)| (stored.place == Place::Visible).then_some(slot);
+        let slots: Vec<usize> = self.messages.iter().filter_map(is_visible).collect();
+        let take = |slot: usize| {
+            let mut content = self.remove(slot, self.now_ms);
+            let target_arn = content.dead_letter_queue_source_arn.take().unwrap_or_else(|| self.arn.clone());
+            content.receive_count = 0;
+            content.sent_ms = self.now_ms;
+            MovedMessage { target_arn, content }
+        };
+        slots.into_iter().map(take).collect()
+    }
+
     /// The messages that outlived the retention since the last call, up to the latest time seen.
     pub fn take_expired(&mut self) -> Vec<RemovedMessage> {
         std::mem::take(&mut self.expired)
