@@ -90,6 +90,7 @@ pub struct DrillArgs {
 #[derive(Debug, Subcommand)]
 pub enum DrillCommand {
     Run(RunArgs),
+    Swarm(SwarmArgs),
     List(ListArgs),
     Asl(DrillAslArgs),
 }
@@ -114,6 +115,43 @@ pub struct RunArgs {
     /// How to run it.
     #[command(flatten)]
     pub options: RunOptions,
+}
+
+/// Run many drills, each drawn from its seed, and check every promise under faults.
+///
+/// A seed draws configuration, traffic, the dependency's course, people who interfere, and faults of the services. First
+/// things go wrong; then everything is well, and the breaker has to converge within a limit. A seed that fails is printed
+/// with the command that replays it. The same seed gives the same drill.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker drill swarm --seeds 2000
+  breaker drill swarm --seeds 1 --from 4711 --timeline
+  breaker drill swarm --seeds 2000 --json | jq .failures",
+  ExitCode::help_for_drills()))]
+pub struct SwarmArgs {
+    /// How many seeds.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+
+    /// The first seed.
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub from: u64,
+
+    /// How many seeds run side by side; one per core without this.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub threads: Option<u16>,
+
+    /// Stop after so many seeds that failed.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_failures: u64,
+
+    /// Show the one seed: what it draws, its timeline and its balance.
+    #[arg(long, conflicts_with_all = ["json", "threads"])]
+    pub timeline: bool,
+
+    /// Print the sums as one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to run a scenario.

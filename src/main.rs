@@ -53,6 +53,7 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
         Command::Drill(drill) => match drill.command {
             None => commands::drill_run::run(commands::drill_run::DEFAULT_SCENARIO, &drill.options, printer),
             Some(DrillCommand::Run(run)) => commands::drill_run::run(&run.name, &run.options, printer),
+            Some(DrillCommand::Swarm(swarm)) => commands::drill_swarm::run(&swarm, printer),
             Some(DrillCommand::List(list)) => commands::drill_list::run(&list, printer),
             Some(DrillCommand::Asl(asl)) => commands::drill_asl::run(&asl, printer),
         },

@@ -16,5 +16,6 @@ mod run;
 pub mod scenario;
 pub mod scribe;
 pub mod sim;
+pub mod swarm;
 
 pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered, run_tampered_stack};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::faults::FaultKind;
+use crate::scribe::Tally;
 use crate::sim::Time;
 
 /// Who or what an entry of the timeline is about.
@@ -70,6 +72,9 @@ pub trait Observer {
     /// The drill is over: the longest history that an execution of the workflow came to has so many events. Step
     /// Functions allows [`crate::asl::HISTORY_LIMIT_COUNT`].
     fn longest_history(&mut self, _event_count: u64) {}
+
+    /// The drill is over: which corners it reached, and how often each kind of fault struck.
+    fn reached(&mut self, _tally: &Tally, _faults: &[(FaultKind, u64)]) {}
 }
 
 /// An observer that looks away.

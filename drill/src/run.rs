@@ -245,6 +245,8 @@ impl Drill {
         self.cloud.settle_books(self.queue);
         self.tell(observer, end);
         observer.longest_history(self.cloud.longest_history_count());
+        let struck: Vec<_> = self.cloud.faults.struck_counts().collect();
+        self.cloud.with_scribe(|scribe| observer.reached(&scribe.tally, &struck));
         let report = self.report();
         self.sim.clear();
         report
@@ -360,6 +362,12 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
                 held += batch.len();
             }
             cloud.note(Topic::Drill, format!("somebody else receives {held} messages and holds them"));
+        }
+        Action::AbortExecution => {
+            cloud.note(Topic::Drill, "somebody stops the execution that owns the circuit, if it runs");
+            if let Some(owner) = cloud.circuit_attribute(CIRCUIT, item::OWNER) {
+                cloud.stop_execution(&owner);
+            }
         }
         Action::RepeatAlarmEvent => cloud.repeat_alarm_event(),
         Action::RequestTrip => cloud.request_trip(CIRCUIT, "requested by a drill"),

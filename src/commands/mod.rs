@@ -9,5 +9,6 @@ pub mod drill_asl;
 pub mod drill_list;
 pub mod drill_live;
 pub mod drill_run;
+pub mod drill_swarm;
 pub mod package;
 pub mod synth;

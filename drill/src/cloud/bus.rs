@@ -124,7 +124,7 @@ impl Cloud {
         let cloud = self.clone();
         let mut when = self.now() + delay;
         if self.faults.strikes(FaultKind::EventLate) {
-            when = when + self.faults.duration(FaultKind::EventLate, 10_000..=600_000);
+            when += self.faults.duration(FaultKind::EventLate, 10_000..=600_000);
         }
         self.sim.at(when, move |_| {
             let rule = &cloud.rules.rules[rule];

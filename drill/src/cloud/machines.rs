@@ -19,7 +19,7 @@ use crate::asl::{
 use crate::checkers::Observation;
 use crate::faults::TaskVerdict;
 use crate::report::Topic;
-use crate::sim::{Notify, TaskId};
+use crate::sim::{Notify, TaskId, oneshot};
 
 /// The state machines and their executions.
 pub struct Machines {
@@ -346,7 +346,7 @@ impl ExecutionHost {
         let payload = arguments.get("Payload").cloned().unwrap_or_else(|| json!({}));
         let kind = self.cloud.functions.borrow().get(arn).map(|function| function.kind);
         // The invocation goes on when its execution is stopped, as it does on AWS.
-        let (sender, receiver) = crate::sim::oneshot();
+        let (sender, receiver) = oneshot();
         let (cloud, function) = (self.cloud.clone(), arn.to_owned());
         self.cloud.sim.spawn(async move {
             let _ = sender.send(cloud.run_function(&function, payload).await);

@@ -226,6 +226,7 @@ impl Live {
             | Action::EnableMapping
             | Action::RedriveDeadLetters
             | Action::Redeploy
+            | Action::AbortExecution
             | Action::HoldEveryMessage
             | Action::RepeatAlarmEvent => {}
         }

@@ -55,6 +55,7 @@ fn beyond(scenario: &Scenario) -> Option<String> {
             Action::DisableMapping | Action::EnableMapping => {
                 return Some("an operator who switches the mapping".to_owned());
             }
+            Action::AbortExecution => return Some("somebody who stops executions".to_owned()),
             Action::Redeploy => return Some("a deployment of the mapping".to_owned()),
             Action::RedriveDeadLetters => {
                 return Some("an operator who redrives the dead-letter queue".to_owned());

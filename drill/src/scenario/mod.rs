@@ -92,6 +92,8 @@ pub enum Action {
     EnableMapping,
     /// An operator moves what is in the dead-letter queue back into the queue.
     RedriveDeadLetters,
+    /// Somebody stops the execution that owns the circuit.
+    AbortExecution,
     /// A deployment gives the mapping the settings of its template, whatever anybody has set since.
     Redeploy,
     /// Somebody else receives every visible message and holds it for its visibility timeout.
@@ -119,7 +121,7 @@ pub enum Action {
 pub struct Ending {
     /// State of the circuit.
     pub circuit: &'static str,
-    /// State of the mapping.
+    /// State of the mapping; [`Ending::AS_ITS_OWNER_WANTS`] for a settled one, disabled only if somebody else did it.
     pub mapping: &'static str,
     /// Whether the queue is to be empty, nothing visible, in flight or delayed.
     pub drained: bool,
@@ -127,4 +129,10 @@ pub struct Ending {
     pub trips: std::ops::RangeInclusive<u64>,
     /// How many messages are to have been dead-lettered.
     pub dead_lettered: std::ops::RangeInclusive<u64>,
+}
+
+impl Ending {
+    /// A mapping that is settled. Whether it is what its owner wants is judged by the promise `exact_restore`, which follows
+    /// that; a queue behind a mapping that is disabled need not be drained.
+    pub const AS_ITS_OWNER_WANTS: &'static str = "as its owner wants it";
 }
