@@ -202,14 +202,16 @@ pub enum Phase {
     Limiting,
     /// The mappings get their recorded settings back, or are about to.
     Restoring,
+    /// The mappings have their recorded settings back, which was seen. Whoever disables one now is somebody else.
+    Restored,
     /// Disabled, and the owner has given up as configured (`exhausted.then = "fail"`): open until somebody acts.
     GivenUp,
 }
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Phase; 5] =
-        [Phase::Opening, Phase::Disabled, Phase::Limiting, Phase::Restoring, Phase::GivenUp];
+    pub const ALL: [Phase; 6] =
+        [Phase::Opening, Phase::Disabled, Phase::Limiting, Phase::Restoring, Phase::Restored, Phase::GivenUp];
 
     /// The value of the item's `phase`.
     pub fn name(self) -> &'static str {
@@ -218,6 +220,7 @@ impl Phase {
             Phase::Disabled => "disabled",
             Phase::Limiting => "limiting",
             Phase::Restoring => "restoring",
+            Phase::Restored => "restored",
             Phase::GivenUp => "given_up",
         }
     }

@@ -91,7 +91,13 @@ impl Checker for Prompt {
             self.begin(at);
         }
         match observation {
-            Observation::Waiting { until } => self.wait_until = Some(*until),
+            Observation::Waiting { until } => {
+                self.wait_until = Some(*until);
+                // The wait that begins as all becomes well is the current backoff too.
+                if self.due.is_some_and(|due| due.attempt_by.is_some()) {
+                    self.begin(at);
+                }
+            }
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => {
                 if let Some(due) = self.due.take() {
                     let by = due.close_by.map_or(self.bounds.close, |by| by - due.from);

@@ -23,6 +23,9 @@ const MAX_CONFIG_DRAWS: u32 = 200;
 const LONGEST_HOLD: Duration = Duration::from_secs(43_200);
 /// Traffic goes on for so long after faults have ended.
 const TRAFFIC_AFTER: Duration = Duration::from_secs(300);
+/// Where there is a message that no consumer can process, traffic goes on for longer: were it alone in the queue, no
+/// probe could tell it from an outage.
+const TRAFFIC_BESIDE_POISON: Duration = Duration::from_secs(4 * 3_600);
 /// By how much a late delivery stays within the configured grace: clocks may differ by twice the largest skew.
 const GRACE_MARGIN_S: u32 = 10;
 
@@ -190,6 +193,8 @@ fn draw_traffic(rng: &mut SimRng, faults_end: Duration) -> Vec<Traffic> {
         let at = seconds(rng.random_range(0..faults_end.as_secs()));
         let until = at + seconds(1);
         traffic.push(Traffic { from: at, until, rate_per_s: 1.0, kind: MessageKind::Poison });
+        let (from, until) = (faults_end, faults_end + TRAFFIC_BESIDE_POISON);
+        traffic.push(Traffic { from, until, rate_per_s: 0.02, kind: MessageKind::Order });
     }
     traffic
 }

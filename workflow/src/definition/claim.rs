@@ -276,6 +276,7 @@ fn judge_record() -> State {
     let was = |phase: Phase| format!("$phase = '{}'", phase.name());
     Choice::new("JudgeRecord", Rule::when("$count($recorded) = 0", "InspectMappings"))
         .or(Rule::when(was(Phase::Restoring), "RestoreMappings"))
+        .or(Rule::when(was(Phase::Restored), "AwaitFreshWindow"))
         .or(Rule::when(format!("{} or {}", was(Phase::Disabled), was(Phase::GivenUp)), "CheckStillDisabled")
             .assign("announcedOpen", json!(true))
             .assign("quietAtMs", jsonata("$quietAtMs > 0 ? $quietAtMs : $millis()")))

@@ -112,7 +112,7 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         )
         .output(jsonata("$states.result.Payload"))
         .next("JudgeEnabled");
-    let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "AwaitFreshWindow"))
+    let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "MarkRestored"))
         .or(Rule::when(
             // It was enabled and is disabled for good: somebody else wants it so, and keeps it.
             format!(
@@ -128,10 +128,19 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .assign("fault", json!({ "state": "CheckEnabled", "error": "Breaker.NotSettled" }))
         .assign("resumeAt", json!("RestoreMappings")))
         .otherwise("AwaitEnabled");
+    let restored = context
+        .write(
+            "MarkRestored",
+            context.write_arguments(None, &[(item::PHASE, json!({ "S": Phase::Restored.name() }))], &[]),
+            "MarkRestored",
+        )
+        .comment("Whoever takes over from here on leaves the mappings alone: one that is disabled by then was disabled by somebody else")
+        .output(json!({}))
+        .next("AwaitFreshWindow");
     let fresh = Wait::seconds("AwaitFreshWindow", jsonata(fresh_window_s(context)))
         .comment("Messages flow again; until the old failures have left the alarm's window it cannot tell a relapse")
         .next("MarkClosed");
-    vec![mark, restore, await_enabled, check, judge, fresh]
+    vec![mark, restore, await_enabled, check, judge, restored, fresh]
 }
 
 /// Marks the circuit closed, then resets the alarm: in this order a relapse that shows in between is a new transition

@@ -97,9 +97,17 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
                 "AnnounceOverruled",
             )
             .assign("closeReason", json!(CloseReason::Overruled.name())))
-            .or(Rule::when(format!("{elapsed_s} > {}", circuit.open.settle_timeout_s), "AnnounceFault")
-                .assign("fault", json!({ "state": "CheckQuiet", "error": "Breaker.NotSettled" }))
-                .assign("resumeAt", json!("DisableMappings")))
+            .or(Rule::when(
+                // Once it is disabled, quiet comes within the grace and the function's timeout, however short the
+                // time for settling is: taking that for a fault would begin the wait anew, and never end it.
+                format!(
+                    "$states.input.state != 'Disabled' and {elapsed_s} > {}",
+                    circuit.open.settle_timeout_s
+                ),
+                "AnnounceFault",
+            )
+            .assign("fault", json!({ "state": "CheckQuiet", "error": "Breaker.NotSettled" }))
+            .assign("resumeAt", json!("DisableMappings")))
             .otherwise("AwaitSettled");
 
     let announce_opened = context.announce(

@@ -260,7 +260,7 @@ fn limited(context: &Context<'_>) -> Vec<State> {
             .comment(
                 "Until the alarm can have fired, and the failures from before the trip have left its window",
             )
-            .next("ReadAlarm");
+            .next("CheckLimited");
     let mut named = json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] });
     let mut list = "MetricAlarms";
     if alarm.existing_alarm_is_composite {
@@ -286,7 +286,37 @@ fn limited(context: &Context<'_>) -> Vec<State> {
     .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
     .assign("resumeAt", json!("DisableMappings"))
     .otherwise("AnnounceFault");
-    vec![mark, limit, announce, watch, read, judge]
+    let check = context
+        .call(
+            "CheckLimited",
+            placeholder::MAPPING_FUNCTION,
+            json!({
+                "action": "inspect",
+                "fence": context.fence(),
+                "mappings": jsonata("[$recorded[enabled].uuid]"),
+            }),
+            patient(),
+            "DisableMappings",
+        )
+        .output(jsonata("{'enabled_count': $states.result.Payload.enabled_count}"))
+        .next("JudgeStillLimited");
+    let judge_check =
+        Choice::new("JudgeStillLimited", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
+            .comment("A mapping that is disabled during the limited close was disabled by somebody else")
+            .otherwise("ReadAlarm");
+    // It is disabled, and stays so: only the limit is taken back.
+    let give_up = context
+        .call(
+            "YieldLimited",
+            placeholder::MAPPING_FUNCTION,
+            json!({ "action": "disable", "fence": context.fence(), "recorded": jsonata("$recorded") }),
+            patient(),
+            "DisableMappings",
+        )
+        .assign("closeReason", json!(CloseReason::Overruled.name()))
+        .output(json!({}))
+        .next("AnnounceOverruled");
+    vec![mark, limit, announce, watch, check, judge_check, give_up, read, judge]
 }
 
 /// Variable that holds when a probe failed last, where the alarm sees probes.
