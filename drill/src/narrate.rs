@@ -72,7 +72,7 @@ impl Scribe {
         match kind {
             FunctionKind::Probe => self.note(at, Topic::Probe, verdict(answer)),
             FunctionKind::Rejitter => self.note(at, Topic::Rejitter, spread(answer)),
-            FunctionKind::Mapping | FunctionKind::Consumer => {}
+            FunctionKind::Mapping | FunctionKind::Queue | FunctionKind::Consumer => {}
         }
     }
 }

@@ -151,7 +151,9 @@ fn kinds(config: &BreakerConfig) -> Vec<FunctionKind> {
     let needed: BTreeSet<FunctionKind> = FunctionKind::ALL
         .into_iter()
         .filter(|kind| match kind {
-            FunctionKind::Mapping | FunctionKind::Probe | FunctionKind::Rejitter => true,
+            FunctionKind::Mapping | FunctionKind::Probe | FunctionKind::Rejitter | FunctionKind::Queue => {
+                true
+            }
             FunctionKind::Consumer => has_example,
         })
         .collect();

@@ -26,11 +26,17 @@ pub enum Announcement {
     Overruled,
     /// A step failed for good.
     Faulted,
+    /// Half, or three quarters, of the time has passed until the first message expires.
+    RetentionAtRisk,
+    /// The queue's retention was raised, or could not be; `outcome` says which.
+    RetentionRaise,
+    /// The queue has its own retention again, or was left alone; `outcome` says which.
+    RetentionRestore,
 }
 
 impl Announcement {
     /// Every announcement.
-    pub const ALL: [Announcement; 7] = [
+    pub const ALL: [Announcement; 10] = [
         Announcement::Opened,
         Announcement::ProbeFailed,
         Announcement::HalfOpened,
@@ -38,6 +44,9 @@ impl Announcement {
         Announcement::Exhausted,
         Announcement::Overruled,
         Announcement::Faulted,
+        Announcement::RetentionAtRisk,
+        Announcement::RetentionRaise,
+        Announcement::RetentionRestore,
     ];
 
     /// The event's `detail-type`.
@@ -50,6 +59,9 @@ impl Announcement {
             Announcement::Exhausted => "Circuit Exhausted",
             Announcement::Overruled => "Circuit Overruled",
             Announcement::Faulted => "Circuit Faulted",
+            Announcement::RetentionAtRisk => "Circuit Retention At Risk",
+            Announcement::RetentionRaise => "Circuit Retention Raise",
+            Announcement::RetentionRestore => "Circuit Retention Restore",
         }
     }
 }

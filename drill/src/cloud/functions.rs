@@ -6,9 +6,11 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsEvent;
 use lambdas::consumer::{self, ConsumerSettings};
 use lambdas::failure::{HandlerError, decode};
-use lambdas::{mapping, probe, rejitter};
+use lambdas::{mapping, probe, queue, rejitter};
 use serde_json::{Value, json};
-use workflow::contract::{ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, RejitterRequest};
+use workflow::contract::{
+    ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, QueueRequest, RejitterRequest,
+};
 
 use super::cloudformation::Resource;
 use super::cloudwatch::{Metrics, SeriesId, SeriesKey};
@@ -231,6 +233,10 @@ async fn run_handler(
         FunctionKind::Rejitter => {
             let request: RejitterRequest = decode(payload)?;
             rejitter::handle(&request, limit, ports).await.map(|answer| json!(answer))
+        }
+        FunctionKind::Queue => {
+            let request: QueueRequest = decode(payload)?;
+            queue::handle(&request, ports).await.map(|answer| json!(answer))
         }
         FunctionKind::Consumer => {
             Err(HandlerError::InvalidRequest("the workflow does not call the consumer itself".to_owned()))

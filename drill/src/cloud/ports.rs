@@ -10,8 +10,8 @@ use std::time::Duration;
 use lambdas::ports::{
     BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
     Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
-    MessageAttribute, MessageAttributes, Messages, Outgoing, QueueCounts, REPORT_BATCH_ITEM_FAILURES,
-    Receive, VisibilityChange, Work,
+    MessageAttribute, MessageAttributes, Messages, Outgoing, QueueCounts, QueueDescription, Queues,
+    REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange, Work,
 };
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl<'a> Ports<'a> {
     /// Ports that act with the function's role.
     pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String) -> Ports<'a> {
         let actor = match kind {
-            FunctionKind::Mapping | FunctionKind::Consumer => Actor::Mapping,
+            FunctionKind::Mapping | FunctionKind::Queue | FunctionKind::Consumer => Actor::Mapping,
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,
         };
@@ -218,6 +218,44 @@ impl Messages for Ports<'_> {
         let queue = self.begin_on_queue("GetQueueAttributes", "sqs:GetQueueAttributes", queue_url).await?;
         let (visible_count, in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
         Ok(QueueCounts { visible_count, in_flight_count, delayed_count })
+    }
+}
+
+impl Queues for Ports<'_> {
+    async fn describe_queue(&self, queue_url: &str) -> Result<QueueDescription, CallError> {
+        let queue = self.begin_on_queue("GetQueueAttributes", "sqs:GetQueueAttributes", queue_url).await?;
+        let (visible_count, in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
+        Ok(QueueDescription {
+            retention_s: self.cloud.retention_s(queue),
+            counts: QueueCounts { visible_count, in_flight_count, delayed_count },
+        })
+    }
+
+    async fn set_retention(&self, queue_url: &str, retention_s: u32) -> Result<(), CallError> {
+        let queue = self.begin_on_queue("SetQueueAttributes", "sqs:SetQueueAttributes", queue_url).await?;
+        self.cloud.set_retention(queue, retention_s);
+        Ok(())
+    }
+
+    async fn start_move(&self, queue_arn: &str, max_per_s: u32) -> Result<(), CallError> {
+        let operation = "StartMessageMoveTask";
+        // SQS moves messages with the permissions of whoever starts the move.
+        let needed = ["StartMessageMoveTask", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"];
+        self.begin(operation, "sqs:StartMessageMoveTask", queue_arn).await?;
+        let allow = |action: &str, arn: &str| {
+            self.cloud
+                .allow(&self.role_arn, &format!("sqs:{action}"), arn)
+                .map_err(|error| call_error(operation, error))
+        };
+        needed.iter().try_for_each(|action| allow(action, queue_arn))?;
+        self.cloud.move_sources(queue_arn).iter().try_for_each(|source| allow("SendMessage", source))?;
+        self.cloud.start_move(queue_arn, max_per_s).map_err(|error| match error.code.as_str() {
+            // The adapter on AWS knows it by its text.
+            "InvalidParameterValue" => {
+                CallError { kind: CallErrorKind::Conflict, ..call_error(operation, error) }
+            }
+            _ => call_error(operation, error),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
 use super::{Context, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
+use super::{after, clock};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, fail, jsonata, succeed};
 use crate::circuit::{CircuitState, Transition, item};
 use crate::contract::Trigger;
@@ -75,6 +76,8 @@ fn check_input(context: &Context<'_>) -> State {
     let sees_probes = context.circuit.alarm.signal.sees_probes();
     let rule = unset
         .into_iter()
+        .chain(clock::unset())
+        .chain(after::unset())
         .chain(sees_probes.then(|| (PROBE_FAILED_AT, json!(0))))
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
@@ -127,8 +130,7 @@ fn claim(context: &Context<'_>) -> State {
     );
     let mut arguments = context.update_item(&update, &condition, values);
     arguments["ReturnValues"] = json!("ALL_NEW");
-    Task::new("ClaimCircuit", UPDATE_ITEM)
-        .arguments(arguments)
+    carry_on(context, Task::new("ClaimCircuit", UPDATE_ITEM).arguments(arguments))
         .assign("epoch", number(item::EPOCH))
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
@@ -136,6 +138,12 @@ fn claim(context: &Context<'_>) -> State {
         .catch(Catcher::on(&CONDITION_FAILED, "ReadCircuit"))
         .catch(context.to_fault("ClaimCircuit", NOWHERE))
         .next("InspectMappings")
+}
+
+/// Takes over what the item says of the loss clock, and of a retention that was raised and not yet given back.
+fn carry_on(context: &Context<'_>, task: Task) -> Task {
+    let carried = clock::carried(context);
+    carried.into_iter().fold(task, |task, (name, value)| task.assign(name, value))
 }
 
 /// A number attribute of the item that the task returned.
@@ -216,9 +224,8 @@ fn take_over(context: &Context<'_>) -> State {
     let mut arguments = context.update_item(&update, &condition, values);
     arguments["ReturnValues"] = json!("ALL_NEW");
     let recorded = format!("$states.result.Attributes.{}.S", item::RECORDED);
-    Task::new("TakeOverCircuit", UPDATE_ITEM)
+    carry_on(context, Task::new("TakeOverCircuit", UPDATE_ITEM).arguments(arguments))
         .comment("What the dead owner recorded stays: the mappings may be disabled already")
-        .arguments(arguments)
         .assign("epoch", number(item::EPOCH))
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .assign("failedProbes", number(item::FAILED_PROBES))

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
 use super::{
-    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
+    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, after, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
 use crate::circuit::{CloseReason, Transition, item};
@@ -129,10 +129,20 @@ fn finish(context: &Context<'_>) -> Vec<State> {
                     (item::CLOSED_AT_MS, now_ms()),
                     (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
                 ],
-                &[item::TASK_TOKEN, item::WAIT_UNTIL_MS, item::RECORDED],
+                &[
+                    item::TASK_TOKEN,
+                    item::WAIT_UNTIL_MS,
+                    item::RECORDED,
+                    item::OLDEST_SENT_AT_MS,
+                    item::RETENTION_S,
+                    item::EXPIRES_AT_MS,
+                    item::ANNOUNCED_PERCENT,
+                    item::DEAD_LETTERS_AT_OPEN,
+                ],
             ),
             "MarkClosed",
         )
+        .assign("closedAtMs", jsonata("$millis()"))
         .output(json!({}))
         .next("ResetAlarm");
     let reset = Task::new("ResetAlarm", SET_ALARM_STATE)
@@ -143,22 +153,21 @@ fn finish(context: &Context<'_>) -> Vec<State> {
         }))
         .output(json!({}))
         .retry(brief())
-        .catch(Catcher::on(&["States.ALL"], "AnnounceClosed"))
-        .next("AnnounceClosed");
-    let announce = context.announce(
-        "AnnounceClosed",
-        Announcement::Closed,
-        &[
-            ("close_reason", jsonata("$closeReason")),
-            ("opened_at_ms", jsonata("$openedAtMs")),
-            ("failed_probe_count", jsonata("$failedProbes")),
-            ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
-            ("copies_count", jsonata("$copies")),
-            ("spread", jsonata("$spread")),
-        ],
-        &[],
-        "Closed",
-    );
+        .catch(Catcher::on(&["States.ALL"], after::after_reset(context)))
+        .next(after::after_reset(context));
+    let mut detail = vec![
+        ("close_reason", jsonata("$closeReason")),
+        ("opened_at_ms", jsonata("$openedAtMs")),
+        ("failed_probe_count", jsonata("$failedProbes")),
+        ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
+        ("copies_count", jsonata("$copies")),
+        ("spread", jsonata("$spread")),
+    ];
+    if context.circuit.knows_dead_letter_queue() {
+        detail.push(("dead_letters", jsonata("$deadLetters")));
+    }
+    let next = after::after_announcement(context);
+    let announce = context.announce("AnnounceClosed", Announcement::Closed, &detail, &[], next);
     let closed = succeed(
         "Closed",
         json!({ "outcome": "closed", "circuit": context.name, "close_reason": jsonata("$closeReason") }),
