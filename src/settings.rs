@@ -203,6 +203,30 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "retention",
+        about: "What is done against messages that expire while they wait.",
+        settings: &[optional(
+            "raise_to_s",
+            "Retention that the queue gets for a while when half of its own has passed, and more than its own; it gets\n\
+             its own back when it is drained. Without it the retention is never touched.",
+            Range(60.0, 1_209_600.0, "seconds"),
+            "1209600",
+        )],
+    },
+    Section {
+        name: "redrive",
+        about: "What becomes of the dead-letter queue after the close.",
+        settings: &[
+            setting(
+                "after_close",
+                "Whether what was dead-lettered in the incident is moved back: never; or when the dead-letter queue was\n\
+                 empty as the circuit opened.",
+                Words("\"off\" or \"incident\""),
+            ),
+            setting("max_per_s", "Rate of that.", Range(1.0, 500.0, "messages per second")),
+        ],
+    },
+    Section {
         name: "exhausted",
         about: "What happens when the dependency stays down.",
         settings: &[
@@ -352,6 +376,24 @@ const CONSUMER: Section = Section {
             "How long the dead-letter queue keeps one, counted from the first send.",
             Range(60.0, 1_209_600.0, "seconds"),
             "1209600",
+        ),
+        optional(
+            "dead_letter_queue_url",
+            "The dead-letter queue. Without it and its ARN: its retention and its messages play no part.",
+            Words("its URL"),
+            "\"https://sqs.eu-west-1.amazonaws.com/123456789012/orders-dead\"",
+        ),
+        optional(
+            "dead_letter_queue_arn",
+            "The same queue.",
+            Words("its ARN"),
+            "\"arn:aws:sqs:eu-west-1:123456789012:orders-dead\"",
+        ),
+        optional(
+            "dead_letter_kms_key_arn",
+            "The customer managed key that encrypts it. Without it: none, or SQS's own keys.",
+            Words("the ARN of a KMS key"),
+            "\"arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"",
         ),
         optional(
             "report_batch_item_failures",
@@ -511,7 +553,7 @@ mod tests {
         for section in SECTIONS.iter().chain([&CONSUMER]) {
             for setting in section.settings {
                 let Range(min, max, unit) = setting.allowed else { continue };
-                let is_float = setting.key.ends_with("_percent") || setting.key.ends_with("_per_s");
+                let is_float = setting.key.ends_with("_percent") || setting.key == "drain_per_s";
                 let beyond = if is_float { Value::Float(max + 1.0) } else { Value::Integer(max as i64 + 1) };
                 let said = findings_of(section.name, setting.key, beyond);
                 let expected = format!("must be {min} to {max} {unit}");

@@ -13,6 +13,8 @@ struct Fate {
     dead_count: u16,
     /// An operator purged it.
     purged: bool,
+    /// A retention deleted a copy of it.
+    expired: bool,
     /// Its last receive.
     last_receive: Option<LastReceive>,
 }
@@ -55,6 +57,8 @@ pub struct Balance {
     pub dead_lettered: u64,
     /// Purged by an operator, and not processed before.
     pub purged: u64,
+    /// Deleted by a retention, and not processed before.
+    pub expired: u64,
     /// In the queue, and not processed before.
     pub still_queued: u64,
     /// Nowhere.
@@ -105,14 +109,6 @@ impl Books {
         }
     }
 
-    /// An operator moved it back from the dead-letter queue.
-    pub fn redriven(&mut self, trace: u32) {
-        let fate = self.fate(trace);
-        fate.dead_count = fate.dead_count.saturating_sub(1);
-        fate.queued_count += 1;
-        fate.last_receive = None;
-    }
-
     /// The consumer processed it.
     pub fn processed(&mut self, trace: u32) {
         let fate = self.fate(trace);
@@ -142,10 +138,32 @@ impl Books {
         fate.purged = true;
     }
 
-    /// A copy was removed by the queue's retention. Nobody processed it: it is lost, unless another copy is left.
+    /// A copy was deleted by the queue's retention.
     pub fn expired(&mut self, trace: u32) {
         let fate = self.fate(trace);
         fate.queued_count = fate.queued_count.saturating_sub(1);
+        fate.expired = true;
+    }
+
+    /// A copy was deleted by the dead-letter queue's retention.
+    pub fn expired_dead(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.dead_count = fate.dead_count.saturating_sub(1);
+        fate.expired = true;
+    }
+
+    /// A copy is nowhere to be found.
+    pub fn missing(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.queued_count = fate.queued_count.saturating_sub(1);
+    }
+
+    /// A copy was moved back from the dead-letter queue.
+    pub fn redriven(&mut self, trace: u32) {
+        let fate = self.fate(trace);
+        fate.dead_count = fate.dead_count.saturating_sub(1);
+        fate.queued_count += 1;
+        fate.last_receive = None;
     }
 
     /// The sums.
@@ -165,6 +183,8 @@ impl Books {
                 balance.still_queued += 1;
             } else if fate.dead_count == 0 && fate.purged {
                 balance.purged += 1;
+            } else if fate.dead_count == 0 && fate.expired {
+                balance.expired += 1;
             } else if fate.dead_count == 0 {
                 balance.lost += 1;
             }
@@ -175,8 +195,8 @@ impl Books {
     /// Numbers of the messages that are nowhere.
     pub fn lost(&self) -> impl Iterator<Item = usize> {
         self.fates.iter().enumerate().filter_map(|(trace, fate)| {
-            let somewhere =
-                fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0 || fate.purged;
+            let known = fate.purged || fate.expired;
+            let somewhere = fate.processed_count > 0 || fate.queued_count > 0 || fate.dead_count > 0 || known;
             (!somewhere).then_some(trace)
         })
     }

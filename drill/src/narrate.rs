@@ -87,7 +87,7 @@ impl Scribe {
                     self.note(at, Topic::Workflow, format!("reconciler: {}", done.join(", ")));
                 }
             }
-            FunctionKind::Mapping | FunctionKind::Consumer => {}
+            FunctionKind::Mapping | FunctionKind::Queue | FunctionKind::Consumer => {}
         }
     }
 }

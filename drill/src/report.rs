@@ -30,6 +30,8 @@ pub enum Topic {
     Event,
     /// Messages that reach the dead-letter queue.
     DeadLetter,
+    /// The queues themselves: a retention that is changed, a redrive.
+    Queue,
 }
 
 impl Topic {
@@ -46,6 +48,7 @@ impl Topic {
             Topic::Rejitter => "re-jitter",
             Topic::Event => "event",
             Topic::DeadLetter => "dlq",
+            Topic::Queue => "queue",
         }
     }
 }
@@ -121,6 +124,8 @@ pub struct Report {
     pub dead_lettered: u64,
     /// Messages that are nowhere: not processed, not queued, not dead-lettered, not purged by the operator.
     pub lost: u64,
+    /// Messages that the queue's or the dead-letter queue's retention deleted.
+    pub expired: u64,
     /// Messages that an operator purged.
     pub purged: u64,
     /// Messages that are still in the queue.

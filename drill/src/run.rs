@@ -242,7 +242,7 @@ impl Drill {
             self.sim.run_until((self.sim.now() + REST_CHECK).min(limit));
             self.tell(observer, end);
         }
-        self.cloud.settle_books(self.queue);
+        self.cloud.settle_books();
         self.tell(observer, end);
         observer.longest_history(self.cloud.longest_history_count());
         let struck: Vec<_> = self.cloud.faults.struck_counts().collect();

@@ -190,6 +190,7 @@ impl Scribe {
             copies_made: balance.copies_made,
             dead_lettered: balance.dead_lettered,
             lost: balance.lost,
+            expired: balance.expired,
             purged: balance.purged,
             still_queued: balance.still_queued,
             wasted_invocations: self.counts.wasted_invocations,

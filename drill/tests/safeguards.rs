@@ -184,6 +184,61 @@ fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_
     assert!(told.report.trips > 1, "{}", told.story());
 }
 
+#[test]
+fn without_the_cut_at_a_mark_it_is_announced_too_late() {
+    let mut scenario = scenario("retention_at_risk");
+    // Waits as long as the time that is left after a mark.
+    scenario.circuit.backoff.base_s = 14_400;
+    scenario.circuit.backoff.cap_s = 14_400;
+    scenario.circuit.backoff.jitter = workflow::backoff::Jitter::None;
+    scenario.settle_limit = std::time::Duration::from_secs(8 * 3_600);
+    let at_half = |told: &Told| told.first(Topic::Event, "Circuit Retention At Risk (percent=50,");
+    assert!(at_half(&drill(&scenario, SEED, false)).is_some());
+    let told = tampered(&scenario, SEED, &|definition| {
+        state(definition, "AwaitRecovery")["TimeoutSeconds"] = json!("{% $waitSeconds %}");
+    });
+    assert_eq!(at_half(&told), None, "{}", told.story());
+}
+
+#[test]
+fn without_the_raise_messages_expire() {
+    let told = check(&scenario("retention_raised"), |definition| {
+        rules(definition, "JudgeRaise")[0]["Condition"] = json!("{% false %}");
+    });
+    assert_eq!(told.broken(), ["nothing_lost"], "{}", told.story());
+    assert!(told.report.expired > 0, "{}", told.story());
+}
+
+#[test]
+fn with_the_retention_restored_before_the_queue_is_drained_messages_expire() {
+    let mut scenario = scenario("retention_raised");
+    // The backlog arrives over hours, and the shorter retention is in force at once.
+    scenario.circuit.rejitter.drain_per_s = 1.0;
+    scenario.knobs.retention_change_ms = 1_000..=1_000;
+    let told = check(&scenario, |definition| {
+        rules(definition, "JudgeDrained")[0]["Condition"] = json!("{% true %}");
+    });
+    assert_eq!(told.broken(), ["nothing_lost"], "{}", told.story());
+    assert!(told.report.expired > 0, "{}", told.story());
+}
+
+#[test]
+fn with_the_record_of_the_retention_left_out_it_is_never_given_back() {
+    let told = check(&scenario("retention_raised"), |definition| {
+        let record = state(definition, "RecordRetention");
+        record["Assign"]["originalRetentionS"] = json!(0);
+    });
+    assert_eq!(told.about(Topic::Queue), ["retention 14400 s -> 86400 s"], "{}", told.story());
+}
+
+#[test]
+fn with_the_count_at_the_opening_taken_for_none_what_was_there_before_is_redriven() {
+    let told = check(&scenario("dead_letters_not_told_apart"), |definition| {
+        payload(definition, "RedriveDeadLetters")["dead_letter_count_at_open"] = json!(0);
+    });
+    assert!(!told.with(Topic::Queue, "the dead-letter queue is redriven").is_empty(), "{}", told.story());
+}
+
 /// Runs `scenario` as it is, where everything holds, and then without the reconciler's rule.
 fn check_without_reconciler(name: &str) -> Told {
     let scenario = scenario(name);

@@ -59,6 +59,10 @@ scenarios! {
     signal_failed_count on [1, 7, 42],
     signal_existing_alarm on [1, 7, 42],
     signal_composite_alarm on [1, 7, 42],
+    retention_at_risk on [1, 7],
+    retention_raised on [1, 7],
+    dead_letters_redriven on [1, 7, 42],
+    dead_letters_not_told_apart on [1, 7, 42],
     owner_dies on [1, 7, 42],
     owner_dies_while_restoring on [1, 7, 42],
     alarm_event_lost on [1, 7, 42],
@@ -263,6 +267,54 @@ mod promised {
         assert_eq!(child, down, "{}", told.story());
     }
 
+    pub fn retention_at_risk(told: &Told) {
+        one_trip(told);
+        let marks = told.with(Topic::Event, "Circuit Retention At Risk");
+        assert_eq!(marks.len(), 2, "each mark once: {}", told.story());
+        // Ten hours from the oldest send, which is at most the window of detection before the claim.
+        let claimed = told.first(Topic::Circuit, "closed -> open").expect("it opened");
+        let waiting = |text: &str| told.first(Topic::Event, text).expect("it was announced").since(claimed);
+        let (half, more) = (waiting("(percent=50, queue=queue"), waiting("(percent=75, queue=queue"));
+        let hours = |from: f64, to: f64| {
+            Duration::from_secs_f64(from * 3_600.0)..Duration::from_secs_f64(to * 3_600.0)
+        };
+        // A probe, which may take a minute, can stand between a mark and its announcement.
+        assert!(hours(4.8, 5.05).contains(&half), "{half:?}");
+        assert!(hours(7.3, 7.55).contains(&more), "{more:?}");
+        assert_eq!(told.about(Topic::Queue).len(), 0, "{}", told.story());
+    }
+
+    pub fn retention_raised(told: &Told) {
+        one_trip(told);
+        let changes = ["retention 14400 s -> 86400 s", "retention 86400 s -> 14400 s"];
+        assert_eq!(told.about(Topic::Queue), changes, "{}", told.story());
+        let raise = told.with(Topic::Event, "Circuit Retention Raise (outcome=done");
+        let restore = told.with(Topic::Event, "Circuit Retention Restore (outcome=done");
+        assert_eq!((raise.len(), restore.len()), (1, 1), "{}", told.story());
+        let closed = told.first(Topic::Event, "Circuit Closed").expect("it closed");
+        assert!(told.first(Topic::Queue, changes[1]) > Some(closed), "{}", told.story());
+        assert_eq!(told.report.expired, 0, "{}", told.story());
+    }
+
+    pub fn dead_letters_redriven(told: &Told) {
+        let report = &told.report;
+        assert!(!told.about(Topic::DeadLetter).is_empty(), "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "dead_letters/redrive=started").len(), 1, "{}", told.story());
+        assert_eq!((report.dead_lettered, report.processed), (0, report.sent), "{}", told.story());
+        assert_eq!(report.reprocessed, 0, "{}", told.story());
+    }
+
+    pub fn dead_letters_not_told_apart(told: &Told) {
+        assert_eq!(
+            told.with(Topic::Event, "dead_letters/redrive=not_told_apart").len(),
+            1,
+            "{}",
+            told.story()
+        );
+        assert!(told.about(Topic::Queue).is_empty(), "{}", told.story());
+        assert_eq!(told.report.processed + told.report.dead_lettered, told.report.sent, "{}", told.story());
+    }
+
     pub fn owner_dies(told: &Told) {
         one_trip(told);
         assert!(!told.with(Topic::Workflow, "started by reconciler").is_empty(), "{}", told.story());
@@ -423,4 +475,14 @@ fn a_limited_close_reads_a_composite_alarm() {
         // CloudWatch shows it only to a role that may see every alarm.
         assert!(told.with(Topic::Event, "Circuit Faulted").is_empty(), "{}", told.story());
     }
+}
+
+#[test]
+fn an_outage_longer_than_the_retention_loses_messages_unless_it_is_raised() {
+    let mut scenario = scenario("retention_raised");
+    scenario.circuit.retention.raise_to_s = None;
+    let told = drill(&scenario, 1, false);
+    assert!(told.report.expired > 1_000, "{}", told.story());
+    assert_eq!(told.broken(), ["nothing_lost"], "{}", told.story());
+    assert_eq!(told.with(Topic::Event, "Circuit Retention At Risk").len(), 2, "{}", told.story());
 }

@@ -158,6 +158,7 @@ fn kinds(config: &BreakerConfig) -> Vec<FunctionKind> {
             FunctionKind::Mapping
             | FunctionKind::Probe
             | FunctionKind::Rejitter
+            | FunctionKind::Queue
             | FunctionKind::Reconciler => true,
             FunctionKind::Consumer => has_example,
         })

@@ -174,6 +174,34 @@ fn the_mapping_function_switches_and_counts() {
 }
 
 #[test]
+fn the_queue_function_only_looks_unless_it_is_asked_for_more() {
+    check(
+        "existing",
+        "QueueFunctionRole",
+        &[
+            "dynamodb:GetItem on CircuitTable",
+            "sqs:GetQueueAttributes on arn:aws:sqs:eu-west-1:123456789012:orders",
+        ],
+    );
+    check(
+        "loss-clock",
+        "QueueFunctionRole",
+        &[
+            "dynamodb:GetItem on CircuitTable",
+            "sqs:GetQueueAttributes on ExampleDeadLetterQueue",
+            "sqs:GetQueueAttributes on ExampleSourceQueue",
+            "sqs:SetQueueAttributes on ExampleSourceQueue",
+            "sqs:StartMessageMoveTask on ExampleDeadLetterQueue",
+            "sqs:ReceiveMessage on ExampleDeadLetterQueue",
+            "sqs:DeleteMessage on ExampleDeadLetterQueue",
+            "sqs:SendMessage on ExampleSourceQueue",
+            "kms:Decrypt on ExampleQueueKey",
+            "kms:GenerateDataKey on ExampleQueueKey",
+        ],
+    );
+}
+
+#[test]
 fn the_probe_of_an_existing_consumer_names_it_exactly() {
     let queue = "arn:aws:sqs:eu-west-1:123456789012:orders";
     let key = "arn:aws:kms:eu-west-1:123456789012:key/0f9b4c1e-0000-4000-8000-000000000006";
@@ -220,6 +248,7 @@ fn the_state_machine_may_call_what_its_states_call() {
             "lambda:InvokeFunction on MappingFunction",
             "lambda:InvokeFunction on ProbeFunction",
             "lambda:InvokeFunction on RejitterFunction",
+            "lambda:InvokeFunction on QueueFunction",
             "lambda:InvokeFunction on arn:aws:lambda:eu-west-1:123456789012:function:orders-health",
             "dynamodb:GetItem on CircuitTable",
             "dynamodb:UpdateItem on CircuitTable",
@@ -235,6 +264,7 @@ fn the_state_machine_may_call_what_its_states_call() {
             "lambda:InvokeFunction on MappingFunction",
             "lambda:InvokeFunction on ProbeFunction",
             "lambda:InvokeFunction on RejitterFunction",
+            "lambda:InvokeFunction on QueueFunction",
             "dynamodb:GetItem on CircuitTable",
             "dynamodb:UpdateItem on CircuitTable",
             "events:PutEvents on event-bus/default",
@@ -255,6 +285,7 @@ fn an_existing_alarm_is_named_exactly() {
                 "lambda:InvokeFunction on MappingFunction",
                 "lambda:InvokeFunction on ProbeFunction",
                 "lambda:InvokeFunction on RejitterFunction",
+                "lambda:InvokeFunction on QueueFunction",
                 "dynamodb:GetItem on CircuitTable",
                 "dynamodb:UpdateItem on CircuitTable",
                 "events:PutEvents on event-bus/default",

@@ -14,6 +14,7 @@ pub mod judge;
 pub mod mapping;
 pub mod ports;
 pub mod probe;
+pub mod queue;
 pub mod reconciler;
 pub mod record;
 pub mod rejitter;

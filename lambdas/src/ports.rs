@@ -377,6 +377,45 @@ pub trait Messages {
     async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError>;
 }
 
+/// A queue as its attributes show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueDescription {
+    /// `MessageRetentionPeriod`, 60 to 1,209,600 seconds.
+    pub retention_s: u32,
+    /// Its approximate counts.
+    pub counts: QueueCounts,
+}
+
+impl QueueDescription {
+    /// Messages in it, wherever they are, approximately.
+    pub fn message_count(&self) -> u64 {
+        self.counts.visible_count + self.counts.in_flight_count + self.counts.delayed_count
+    }
+}
+
+/// SQS, as one who looks after queues.
+pub trait Queues {
+    /// `GetQueueAttributes`.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn describe_queue(&self, queue_url: &str) -> Result<QueueDescription, CallError>;
+
+    /// `SetQueueAttributes` with `MessageRetentionPeriod`, seconds. It can take 15 minutes to be in force, and a shorter one
+    /// deletes the messages that are older.
+    ///
+    /// # Errors
+    /// As the service says.
+    async fn set_retention(&self, queue_url: &str, retention_s: u32) -> Result<(), CallError>;
+
+    /// `StartMessageMoveTask`, back to the queues from which the messages came, 1 to 500 per second.
+    ///
+    /// # Errors
+    /// [`CallErrorKind::Conflict`] while another task moves messages out of the same queue; any other kind as the service
+    /// says.
+    async fn start_move(&self, queue_arn: &str, max_per_s: u32) -> Result<(), CallError>;
+}
+
 /// What a synchronous invocation came to.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Invocation {

@@ -61,11 +61,12 @@ where
         receive_count = message.receive_count(),
         "received a message to probe with"
     );
+    let sent_at_ms = message.sent_at_ms();
     if !request.fifo
         && is_last_receive(request, &message)
         && let Some(copy_id) = give_back_as_copy(request, &message, ports).await
     {
-        return Ok(ProbeAnswer::LastReceive { message_id: message.message_id, copy_id });
+        return Ok(ProbeAnswer::LastReceive { message_id: message.message_id, copy_id, sent_at_ms });
     }
     // The long poll may have taken 20 s: time enough for another execution to take the circuit over.
     if let Err(error) = fence::check(&request.fence, ports).await {
@@ -249,7 +250,13 @@ async fn not_invoked<P: Messages + Clock>(
     let visibility_s = untried_visibility_s(request, &message, received_at_ms, request.put_aside_s, ports);
     give_back(request, &message, visibility_s, ports).await;
     let receives_left = receives_left(request, &message);
-    verdict.map(|error| ProbeAnswer::Unhealthy { message_id: message.message_id, error, receives_left })
+    let sent_at_ms = message.sent_at_ms();
+    verdict.map(|error| ProbeAnswer::Unhealthy {
+        message_id: message.message_id,
+        error,
+        receives_left,
+        sent_at_ms,
+    })
 }
 
 /// The consumer processed the message. That is the verdict even if the message cannot be deleted: it will then be
@@ -257,7 +264,8 @@ async fn not_invoked<P: Messages + Clock>(
 async fn healthy<P: Messages + Clock>(request: &ProbeRequest, message: Message, ports: &P) -> ProbeAnswer {
     info!(message_id = message.message_id, "the consumer processed the message");
     delete(request, &message, ports).await;
-    ProbeAnswer::Healthy { message_id: message.message_id }
+    let sent_at_ms = message.sent_at_ms();
+    ProbeAnswer::Healthy { message_id: message.message_id, sent_at_ms }
 }
 
 /// Puts the message aside, so that the next probe tries another one, and says how often it may still be received.
@@ -272,7 +280,8 @@ async fn unhealthy<P: Messages + Clock>(
     warn!(message_id = message.message_id, error, receives_left, "the consumer failed");
     let visibility_s = request.put_aside_s.min(longest_s(received_at_ms, ports));
     give_back(request, &message, visibility_s, ports).await;
-    ProbeAnswer::Unhealthy { message_id: message.message_id, error, receives_left }
+    let sent_at_ms = message.sent_at_ms();
+    ProbeAnswer::Unhealthy { message_id: message.message_id, error, receives_left, sent_at_ms }
 }
 
 fn receives_left(request: &ProbeRequest, message: &Message) -> Option<u32> {

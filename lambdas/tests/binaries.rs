@@ -294,8 +294,7 @@ fn probe_finds_an_empty_queue() {
 fn probe_names_a_failing_consumer_and_logs_nothing_of_the_message() {
     let path = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-central-1%3A123456789012%3Afunction%3Aorders/invocations";
     let calls = ["GetItem", GET_MAPPING, "ReceiveMessage", "GetItem", path, "ChangeMessageVisibilityBatch"];
-    let answer =
-        r#"{"verdict":"unhealthy","message_id":"m-1","error":"DownstreamUnavailable","receives_left":3}"#;
+    let answer = r#"{"verdict":"unhealthy","message_id":"m-1","error":"DownstreamUnavailable","receives_left":3,"sent_at_ms":1}"#;
     check(PROBE, &probe_request(), Some(message()), ("response", answer), &calls);
 }
 

@@ -116,6 +116,8 @@ fn configured(
         probe: given.probe,
         rejitter: given.rejitter,
         close: given.close,
+        retention: given.retention,
+        redrive: given.redrive,
         exhausted: given.exhausted,
         fault: given.fault,
     };
@@ -224,7 +226,7 @@ impl Observer for Timeline<'_> {
 fn topic_style(topic: Topic) -> Style {
     match topic {
         Topic::Drill => AnsiColor::Magenta.on_default().bold(),
-        Topic::Alarm | Topic::DeadLetter => AnsiColor::Red.on_default(),
+        Topic::Alarm | Topic::DeadLetter | Topic::Queue => AnsiColor::Red.on_default(),
         Topic::Workflow | Topic::Event => Style::new().dimmed(),
         Topic::Circuit => AnsiColor::Yellow.on_default().bold(),
         Topic::Mapping | Topic::Rejitter => AnsiColor::Blue.on_default(),

@@ -178,6 +178,22 @@ pub mod item {
     pub const LAST_ERROR: &str = "last_error";
     /// Number: when the item was written last, milliseconds since the Unix epoch.
     pub const UPDATED_AT_MS: &str = "updated_at_ms";
+    /// Number: when the oldest message that may be in the queue was sent, milliseconds since the Unix epoch; this and the
+    /// four below are there while the circuit is open.
+    pub const OLDEST_SENT_AT_MS: &str = "oldest_sent_at_ms";
+    /// Number: the queue's retention, seconds; 0 while it is not known.
+    pub const RETENTION_S: &str = "retention_s";
+    /// Number: when the first message expires, milliseconds since the Unix epoch; 0 while that is not known.
+    pub const EXPIRES_AT_MS: &str = "expires_at_ms";
+    /// Number: the mark of the loss clock that was announced last, 0, 50 or 75 percent.
+    pub const ANNOUNCED_PERCENT: &str = "retention_announced_percent";
+    /// Number: messages in the dead-letter queue when the circuit opened; -1 while that is not known.
+    pub const DEAD_LETTERS_AT_OPEN: &str = "dead_letter_count_at_open";
+    /// Number: the queue's own retention, seconds, written before it is raised and removed when it is restored. Neither
+    /// the close nor a new claim removes it.
+    pub const ORIGINAL_RETENTION_S: &str = "original_retention_s";
+    /// Number: the retention that the queue was given instead, seconds.
+    pub const RAISED_RETENTION_S: &str = "raised_retention_s";
     /// String: why it closed, [`super::CloseReason::name`].
     pub const CLOSE_REASON: &str = "close_reason";
     /// String: what the owner is doing to the mappings, [`super::Phase::name`]. Absent when the circuit is closed.

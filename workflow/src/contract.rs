@@ -25,6 +25,8 @@ pub enum FunctionKind {
     Probe,
     /// Spreads the backlog.
     Rejitter,
+    /// Reads the loss clock, raises and restores the retention, redrives the dead-letter queue.
+    Queue,
     /// Compares what is with what should be, from outside the workflow.
     Reconciler,
     /// The example's consumer.
@@ -33,10 +35,11 @@ pub enum FunctionKind {
 
 impl FunctionKind {
     /// All functions, in the order in which they are listed anywhere.
-    pub const ALL: [FunctionKind; 5] = [
+    pub const ALL: [FunctionKind; 6] = [
         FunctionKind::Mapping,
         FunctionKind::Probe,
         FunctionKind::Rejitter,
+        FunctionKind::Queue,
         FunctionKind::Reconciler,
         FunctionKind::Consumer,
     ];
@@ -47,6 +50,7 @@ impl FunctionKind {
             FunctionKind::Mapping => "mapping",
             FunctionKind::Probe => "probe",
             FunctionKind::Rejitter => "rejitter",
+            FunctionKind::Queue => "queue",
             FunctionKind::Reconciler => "reconciler",
             FunctionKind::Consumer => "consumer",
         }
@@ -267,6 +271,9 @@ pub enum ProbeAnswer {
     Healthy {
         /// Id of the message.
         message_id: String,
+        /// When it was sent, milliseconds since the Unix epoch; absent when SQS did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at_ms: Option<u64>,
     },
     /// The consumer failed; the message was given back.
     Unhealthy {
@@ -277,6 +284,9 @@ pub enum ProbeAnswer {
         /// How often the message may still be received before the queue dead-letters it; absent without a redrive policy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         receives_left: Option<u32>,
+        /// When it was sent, milliseconds since the Unix epoch; absent when SQS did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at_ms: Option<u64>,
     },
     /// A long poll gave nothing, and nothing is visible, in flight or delayed.
     Empty,
@@ -293,6 +303,9 @@ pub enum ProbeAnswer {
         message_id: String,
         /// Id of the copy.
         copy_id: String,
+        /// When the original was sent, milliseconds since the Unix epoch; absent when SQS did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at_ms: Option<u64>,
     },
     /// Someone enabled the mapping while the circuit was open.
     Overruled {
@@ -373,6 +386,178 @@ pub struct RejitterAnswer {
     pub done: bool,
     /// Counts so far, to be handed to the next invocation unless `done`.
     pub progress: RejitterProgress,
+}
+
+/// Request to the `queue` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum QueueRequest {
+    /// How long is it until the first message expires? Changes nothing.
+    Inspect(InspectQueue),
+    /// Give the queue a longer retention. Done already is done; a retention that is neither is somebody else's.
+    RaiseRetention {
+        /// Ownership.
+        fence: Fence,
+        /// The consumer's queue.
+        queue_url: String,
+        /// The retention that it has, as it was recorded, seconds.
+        from_s: u32,
+        /// The retention that it is to have, seconds.
+        to_s: u32,
+    },
+    /// Give it its own retention back. Done already is done; a retention that is neither is somebody else's.
+    RestoreRetention {
+        /// Ownership.
+        fence: Fence,
+        /// The consumer's queue.
+        queue_url: String,
+        /// The retention that it was given, seconds.
+        from_s: u32,
+        /// Its own retention, seconds.
+        to_s: u32,
+    },
+    /// Is the queue empty? Changes nothing.
+    Drained {
+        /// Ownership.
+        fence: Fence,
+        /// The consumer's queue.
+        queue_url: String,
+    },
+    /// Count what is in the dead-letter queue and, if it is the incident's and is to be, move it back.
+    Redrive(RedriveQueue),
+}
+
+/// What the loss clock is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InspectQueue {
+    /// Ownership.
+    pub fence: Fence,
+    /// The consumer's queue.
+    pub queue_url: String,
+    /// Its dead-letter queue; absent without one, or where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_queue_url: Option<String>,
+    /// Whether the queues are FIFO: there a message begins anew in the dead-letter queue.
+    pub fifo: bool,
+    /// When the circuit was opened, milliseconds since the Unix epoch.
+    pub opened_at_ms: u64,
+    /// When the oldest message that may be in the queue was sent, milliseconds since the Unix epoch.
+    pub oldest_sent_at_ms: u64,
+    /// Messages in the dead-letter queue when the circuit opened; absent when that is not known yet.
+    #[serde(default)]
+    pub dead_letter_count_at_open: Option<u64>,
+    /// Retention to which the queue may be raised, seconds; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise_to_s: Option<u32>,
+}
+
+/// Which queue deletes the first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BitingQueue {
+    /// The consumer's queue.
+    Queue,
+    /// The dead-letter queue: messages were dead-lettered since the circuit opened.
+    DeadLetterQueue,
+}
+
+/// The loss clock: answer to [`QueueRequest::Inspect`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossClock {
+    /// Always true; the workflow's own value while no answer has come is false.
+    pub known: bool,
+    /// The queue's retention, seconds.
+    pub retention_s: u32,
+    /// Messages in the dead-letter queue, approximately; absent where it is not known.
+    pub dead_letter_count: Option<u64>,
+    /// What the clock was reckoned from, as it was asked for.
+    pub oldest_sent_at_ms: u64,
+    /// Which queue deletes the first message.
+    pub queue: BitingQueue,
+    /// When, milliseconds since the Unix epoch.
+    pub expires_at_ms: u64,
+    /// How much of the time until then has passed, percent; above 100 it is over.
+    pub percent: u64,
+    /// The last mark that has passed: 0, 50 or 75 percent.
+    pub mark_percent: u64,
+    /// Whether it is time to raise the queue's retention.
+    pub raise: bool,
+    /// When the clock is to be read again at the latest, milliseconds since the Unix epoch.
+    pub next_check_at_ms: u64,
+}
+
+/// Answer to [`QueueRequest::RaiseRetention`] and [`QueueRequest::RestoreRetention`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionAnswer {
+    /// What came of it.
+    pub outcome: RetentionOutcome,
+    /// The retention that the queue has now, seconds.
+    pub retention_s: u32,
+}
+
+/// What came of a change of the retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetentionOutcome {
+    /// The queue has the retention that was asked for.
+    Done,
+    /// Somebody else has given it another one, which stays.
+    LeftAlone,
+}
+
+/// Answer to [`QueueRequest::Drained`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainedAnswer {
+    /// Nothing is visible, in flight or delayed, as far as the counts can be believed.
+    pub drained: bool,
+}
+
+/// What a redrive is judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedriveQueue {
+    /// Ownership.
+    pub fence: Fence,
+    /// The dead-letter queue.
+    pub dead_letter_queue_url: String,
+    /// Its ARN.
+    pub dead_letter_queue_arn: String,
+    /// Messages in it when the circuit opened; absent when that was never known.
+    #[serde(default)]
+    pub dead_letter_count_at_open: Option<u64>,
+    /// Whether the circuit closed because the dependency is believed to work again.
+    pub recovered: bool,
+    /// Rate at which messages may be moved back, 1 to 500 per second; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_s: Option<u32>,
+}
+
+/// Answer to [`QueueRequest::Redrive`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetters {
+    /// Messages in the dead-letter queue when the circuit opened; absent when that was never known.
+    pub count_at_open: Option<u64>,
+    /// Messages in it now, approximately.
+    pub count_at_close: u64,
+    /// What was done about them.
+    pub redrive: RedriveOutcome,
+}
+
+/// What was done about the messages in the dead-letter queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedriveOutcome {
+    /// They are being moved back.
+    Started,
+    /// Some were there before, so that the incident's cannot be told apart.
+    NotToldApart,
+    /// The circuit closed without the dependency being believed to work: they would only come back.
+    NotRecovered,
+    /// It is not configured.
+    Off,
+    /// There are none.
+    None,
+    /// SQS did not answer, or refused.
+    Failed,
 }
 
 /// Request to the `reconciler`: one circuit to look at. It is the constant input of the rule that invokes it.

@@ -26,6 +26,12 @@ pub enum Announcement {
     Overruled,
     /// A step failed for good.
     Faulted,
+    /// Half, or three quarters, of the time has passed until the first message expires.
+    RetentionAtRisk,
+    /// The queue's retention was raised, or could not be; `outcome` says which.
+    RetentionRaise,
+    /// The queue has its own retention again, or was left alone; `outcome` says which.
+    RetentionRestore,
     /// An operator keeps the circuit open; `until` and `held_by` say until when, and who.
     Held,
     /// The hold has ended.
@@ -39,7 +45,7 @@ pub enum Announcement {
 
 impl Announcement {
     /// Every announcement.
-    pub const ALL: [Announcement; 11] = [
+    pub const ALL: [Announcement; 14] = [
         Announcement::Opened,
         Announcement::ProbeFailed,
         Announcement::HalfOpened,
@@ -47,6 +53,9 @@ impl Announcement {
         Announcement::Exhausted,
         Announcement::Overruled,
         Announcement::Faulted,
+        Announcement::RetentionAtRisk,
+        Announcement::RetentionRaise,
+        Announcement::RetentionRestore,
         Announcement::Held,
         Announcement::Released,
         Announcement::MappingDisabled,
@@ -63,6 +72,9 @@ impl Announcement {
             Announcement::Exhausted => "Circuit Exhausted",
             Announcement::Overruled => "Circuit Overruled",
             Announcement::Faulted => "Circuit Faulted",
+            Announcement::RetentionAtRisk => "Circuit Retention At Risk",
+            Announcement::RetentionRaise => "Circuit Retention Raise",
+            Announcement::RetentionRestore => "Circuit Retention Restore",
             Announcement::Held => "Circuit Held",
             Announcement::Released => "Circuit Released",
             Announcement::MappingDisabled => "Mapping Disabled",

@@ -364,7 +364,17 @@ impl Cloud {
 fn summary(event: &Value) -> String {
     let detail = |field: &str| event.pointer(&format!("/detail/{field}"));
     let mut parts = Vec::new();
-    for field in ["close_reason", "error", "state", "failed_probe_count", "reason"] {
+    for field in [
+        "close_reason",
+        "error",
+        "state",
+        "failed_probe_count",
+        "reason",
+        "percent",
+        "queue",
+        "outcome",
+        "dead_letters/redrive",
+    ] {
         match detail(field) {
             Some(Value::String(text)) if !text.is_empty() => parts.push(format!("{field}={text}")),
             Some(Value::Number(number)) => parts.push(format!("{field}={number}")),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsEvent;
 use lambdas::consumer::{self, ConsumerSettings};
 use lambdas::failure::{HandlerError, decode};
-use lambdas::{mapping, probe, reconciler, rejitter};
+use lambdas::{mapping, probe, queue, reconciler, rejitter};
 use serde_json::{Value, json};
 use workflow::contract::{
-    ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, ReconcileRequest, RejitterRequest,
+    ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, QueueRequest, ReconcileRequest,
+    RejitterRequest,
 };
 
 use super::cloudformation::Resource;
@@ -247,6 +248,10 @@ async fn run_handler(
         FunctionKind::Rejitter => {
             let request: RejitterRequest = decode(payload)?;
             rejitter::handle(&request, limit, ports).await.map(|answer| json!(answer))
+        }
+        FunctionKind::Queue => {
+            let request: QueueRequest = decode(payload)?;
+            queue::handle(&request, ports).await.map(|answer| json!(answer))
         }
         FunctionKind::Reconciler => {
             let request: ReconcileRequest = decode(payload)?;

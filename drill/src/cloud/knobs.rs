@@ -16,6 +16,8 @@ pub struct Knobs {
     pub call_ms: RangeInclusive<u64>,
     /// Time from an event to the call of a rule's target.
     pub event_ms: RangeInclusive<u64>,
+    /// Time from a change of a queue's retention until it is in force: up to 15 minutes.
+    pub retention_change_ms: RangeInclusive<u64>,
     /// How often an event is delivered twice, 0 to 100 percent: EventBridge delivers at least once.
     pub duplicate_event_percent: f64,
     /// How long after its end a minute's metric data can be seen by alarms.
@@ -42,6 +44,7 @@ impl Default for Knobs {
             poll_ms: 50..=250,
             call_ms: 5..=25,
             event_ms: 200..=1_500,
+            retention_change_ms: 1_000..=900_000,
             duplicate_event_percent: 0.0,
             metric_delay_ms: 40_000,
             alarm_offset_ms: 15_000,

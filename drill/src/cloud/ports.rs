@@ -10,8 +10,8 @@ use std::time::Duration;
 use lambdas::ports::{
     BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
     Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
-    MessageAttribute, MessageAttributes, Messages, Outgoing, QueueCounts, REPORT_BATCH_ITEM_FAILURES,
-    Receive, VisibilityChange, Work,
+    MessageAttribute, MessageAttributes, Messages, Outgoing, QueueCounts, QueueDescription, Queues,
+    REPORT_BATCH_ITEM_FAILURES, Receive, VisibilityChange, Work,
 };
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -64,7 +64,10 @@ impl<'a> Ports<'a> {
     /// Ports that act with the function's role, for this request.
     pub fn new(cloud: &'a Cloud, kind: FunctionKind, role_arn: String, request: &Value) -> Ports<'a> {
         let actor = match kind {
-            FunctionKind::Mapping | FunctionKind::Reconciler | FunctionKind::Consumer => Actor::Mapping,
+            FunctionKind::Mapping
+            | FunctionKind::Queue
+            | FunctionKind::Reconciler
+            | FunctionKind::Consumer => Actor::Mapping,
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,
         };
@@ -401,6 +404,14 @@ impl Messages for Ports<'_> {
     async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError> {
         let operation = "GetQueueAttributes";
         let (queue, answer) = self.begin_on_queue(operation, "sqs:GetQueueAttributes", queue_url).await?;
+        let counts = self.counts_of(queue);
+        self.finish(answer, operation, Ok(counts)).await
+    }
+}
+
+impl Ports<'_> {
+    /// The counts of a queue, as approximate as faults make them.
+    fn counts_of(&self, queue: QueueId) -> QueueCounts {
         let (mut visible_count, mut in_flight_count, delayed_count) = self.cloud.queue_counts(queue);
         if self.cloud.faults.strikes(FaultKind::CountsWrong) {
             // Too few as often as too many, and now and then none at all.
@@ -414,8 +425,47 @@ impl Messages for Ports<'_> {
         if visible_count + in_flight_count > lambdas::spread::MAX_IN_FLIGHT_BACKLOG_COUNT {
             self.requeues.set(true);
         }
-        let counts = QueueCounts { visible_count, in_flight_count, delayed_count };
-        self.finish(answer, operation, Ok(counts)).await
+        QueueCounts { visible_count, in_flight_count, delayed_count }
+    }
+}
+
+impl Queues for Ports<'_> {
+    async fn describe_queue(&self, queue_url: &str) -> Result<QueueDescription, CallError> {
+        let operation = "GetQueueAttributes";
+        let (queue, answer) = self.begin_on_queue(operation, "sqs:GetQueueAttributes", queue_url).await?;
+        let counts = self.counts_of(queue);
+        let description = QueueDescription { retention_s: self.cloud.retention_s(queue), counts };
+        self.finish(answer, operation, Ok(description)).await
+    }
+
+    async fn set_retention(&self, queue_url: &str, retention_s: u32) -> Result<(), CallError> {
+        let operation = "SetQueueAttributes";
+        let (queue, answer) = self.begin_on_queue(operation, "sqs:SetQueueAttributes", queue_url).await?;
+        self.cloud.set_retention(queue, retention_s);
+        self.finish(answer, operation, Ok(())).await
+    }
+
+    async fn start_move(&self, queue_arn: &str, max_per_s: u32) -> Result<(), CallError> {
+        let operation = "StartMessageMoveTask";
+        // SQS moves messages with the permissions of whoever starts the move.
+        let needed = ["StartMessageMoveTask", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"];
+        let answer = self.begin(operation, "sqs:StartMessageMoveTask", queue_arn).await?;
+        let allow = |action: &str, arn: &str| {
+            self.cloud
+                .allow(&self.role_arn, &format!("sqs:{action}"), arn)
+                .map_err(|error| call_error(operation, error))
+        };
+        needed.iter().try_for_each(|action| allow(action, queue_arn))?;
+        self.cloud.move_sources(queue_arn).iter().try_for_each(|source| allow("SendMessage", source))?;
+        let started =
+            self.cloud.start_move(queue_arn, max_per_s).map_err(|error| match error.code.as_str() {
+                // The adapter on AWS knows it by its text.
+                "InvalidParameterValue" => {
+                    CallError { kind: CallErrorKind::Conflict, ..call_error(operation, error) }
+                }
+                _ => call_error(operation, error),
+            });
+        self.finish(answer, operation, started).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stack's queues: moves between a queue and its dead-letter queue, long polls, and the books.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::cloudformation::{Kind, Stack};
 use super::error::ServiceError;
@@ -23,6 +24,8 @@ pub struct Queues {
     by_url: BTreeMap<String, QueueId>,
     by_arn: BTreeMap<String, QueueId>,
     rng: SimRng,
+    /// Dead-letter queues out of which a task moves messages.
+    moving: BTreeSet<String>,
 }
 
 struct Slot {
@@ -45,6 +48,7 @@ impl Queues {
             by_url: BTreeMap::new(),
             by_arn: BTreeMap::new(),
             rng: sim.rng("sqs"),
+            moving: BTreeSet::new(),
         };
         for (number, resource) in stack.of_kind(Kind::Queue).enumerate() {
             let arn = resource.arn.as_deref().unwrap_or_default();
@@ -124,7 +128,73 @@ impl World {
     }
 }
 
+impl World {
+    /// The retention that a queue's attributes show.
+    pub fn retention_s(&self, id: QueueId) -> u32 {
+        self.queues.borrow_mut().get(id).shown_retention_s()
+    }
+
+    /// ARNs of the queues that dead-letter into this one.
+    pub(super) fn move_sources(&self, dead_letter_arn: &str) -> Vec<String> {
+        let queues = self.queues.borrow();
+        let target = |slot: &&Slot| {
+            let redrive = slot.queue.config().redrive.as_ref();
+            redrive.is_some_and(|redrive| redrive.dead_letter_target_arn == dead_letter_arn)
+        };
+        queues.slots.iter().filter(target).map(|slot| slot.queue.arn().to_string()).collect()
+    }
+}
+
 impl Cloud {
+    /// `SetQueueAttributes` with a retention.
+    pub fn set_retention(&self, id: QueueId, retention_s: u32) {
+        let now = self.now_ms();
+        let at_ms = now + self.draw(&self.knobs.retention_change_ms).as_millis() as u64;
+        let mut queues = self.queues.borrow_mut();
+        let before_s = queues.get(id).shown_retention_s();
+        queues.get(id).change_message_retention_s(retention_s, at_ms, now);
+        drop(queues);
+        self.note(Topic::Queue, format!("retention {before_s} s -> {retention_s} s"));
+    }
+
+    /// `StartMessageMoveTask`: moves messages back to where they came from, as new ones, so many each second.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`; `InvalidParameterValue` while another task does so.
+    pub(super) fn start_move(&self, arn: &str, max_per_s: u32) -> Result<(), ServiceError> {
+        let missing =
+            || ServiceError::new(404, "ResourceNotFoundException", format!("there is no queue {arn}"));
+        let id = self.queues.borrow().by_arn(arn).ok_or_else(missing)?;
+        if !self.queues.borrow_mut().moving.insert(arn.to_owned()) {
+            let text = "There is already a task running. Only one active task is allowed for a source queue arn at a \
+                        given time.";
+            return Err(ServiceError::new(400, "InvalidParameterValue", text));
+        }
+        self.note(
+            Topic::Queue,
+            format!("the dead-letter queue is redriven at {max_per_s} messages per second"),
+        );
+        let (cloud, arn) = (self.clone(), arn.to_owned());
+        let pause = Duration::from_secs(1) / max_per_s.max(1);
+        self.sim.spawn(async move {
+            loop {
+                let now = cloud.now_ms();
+                let taken = cloud.queues.borrow_mut().get(id).take_for_move(now);
+                cloud.book_expired(id);
+                let Some((source, request)) = taken else { break };
+                let trace = request.trace;
+                let source = cloud.queues.borrow().by_arn(&source);
+                let sent = source.map(|source| cloud.send(source, request));
+                if matches!(sent, Some(Ok(_))) {
+                    cloud.with_scribe(|scribe| scribe.books.redriven(trace));
+                }
+                cloud.sim.sleep(pause).await;
+            }
+            cloud.queues.borrow_mut().moving.remove(&arn);
+        });
+        Ok(())
+    }
+
     /// Sends one message.
     ///
     /// # Errors
@@ -214,10 +284,13 @@ impl Cloud {
     }
 
     /// Brings the books up to date at the end of a drill.
-    pub fn settle_books(&self, id: QueueId) {
+    pub fn settle_books(&self) {
         let now = self.now_ms();
-        self.queues.borrow_mut().get(id).advance(now);
-        self.book_expired(id);
+        let count = self.queues.borrow().slots.len();
+        for id in (0..count).map(QueueId) {
+            self.queues.borrow_mut().get(id).advance(now);
+            self.book_expired(id);
+        }
     }
 
     /// Books what the queue's retention removed.
@@ -226,9 +299,15 @@ impl Cloud {
             let mut queues = self.queues.borrow_mut();
             (queues.get(id).take_expired(), queues.slots[id.0].is_dead_letter)
         };
-        if !is_dead_letter && !expired.is_empty() {
-            let mut scribe = self.scribe.borrow_mut();
-            expired.iter().for_each(|message| scribe.books.expired(message.trace));
+        if expired.is_empty() {
+            return;
+        }
+        let mut scribe = self.scribe.borrow_mut();
+        for message in &expired {
+            match is_dead_letter {
+                true => scribe.books.expired_dead(message.trace),
+                false => scribe.books.expired(message.trace),
+            }
         }
     }
 

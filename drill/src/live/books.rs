@@ -69,7 +69,7 @@ impl Ids {
         }
         // Which of them are queued cannot be told without receiving them, which would use up their receives.
         let nowhere = missing.iter().skip(queued.min(missing.len() as u64) as usize);
-        nowhere.for_each(|number| books.expired(*number));
+        nowhere.for_each(|number| books.missing(*number));
     }
 }
 

@@ -150,7 +150,10 @@ impl Eyes {
                             self.nameless_copies = self.nameless_copies.max(progress.copied_count);
                         }
                     }
-                    FunctionKind::Mapping | FunctionKind::Reconciler | FunctionKind::Consumer => {}
+                    FunctionKind::Mapping
+                    | FunctionKind::Queue
+                    | FunctionKind::Reconciler
+                    | FunctionKind::Consumer => {}
                 }
             }
         }
@@ -158,12 +161,12 @@ impl Eyes {
 
     fn probed(&mut self, at: crate::sim::Time, answer: &ProbeAnswer, scribe: &mut Scribe) {
         match answer {
-            ProbeAnswer::Healthy { message_id } => self.evidence.probed(at, message_id),
+            ProbeAnswer::Healthy { message_id, .. } => self.evidence.probed(at, message_id),
             ProbeAnswer::Unhealthy { message_id, .. } => {
                 self.evidence.probed(at, message_id);
                 scribe.counts.wasted_invocations += 1;
             }
-            ProbeAnswer::LastReceive { message_id, copy_id } => {
+            ProbeAnswer::LastReceive { message_id, copy_id, .. } => {
                 self.ids.copied(&mut scribe.books, message_id, copy_id);
             }
             ProbeAnswer::Empty | ProbeAnswer::NoneVisible { .. } | ProbeAnswer::Overruled { .. } => {}

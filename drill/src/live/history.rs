@@ -179,6 +179,8 @@ fn called_by(state: &str) -> Option<FunctionKind> {
         "SpreadBacklog" => Some(FunctionKind::Rejitter),
         "InspectMappings" | "DisableMappings" | "CheckQuiet" | "LimitMappings" | "RestoreMappings"
         | "CheckEnabled" => Some(FunctionKind::Mapping),
+        "InspectQueue" | "CheckClock" | "RaiseRetention" | "CheckDrained" | "RestoreRetention"
+        | "RedriveDeadLetters" => Some(FunctionKind::Queue),
         _ => None,
     }
 }
@@ -231,6 +233,9 @@ mod tests {
             ("AnnounceOverruled", Some(Announcement::Overruled)),
             ("AnnounceFault", Some(Announcement::Faulted)),
             ("AnnounceClosed", Some(Announcement::Closed)),
+            ("AnnounceRetentionAtRisk", Some(Announcement::RetentionAtRisk)),
+            ("AnnounceRetentionRaise", Some(Announcement::RetentionRaise)),
+            ("AnnounceRetentionRestore", Some(Announcement::RetentionRestore)),
             ("MarkClosed", None),
         ] {
             assert_eq!(announced_by(state), what, "{state}");

@@ -228,7 +228,13 @@ impl Live {
             | Action::Redeploy
             | Action::AbortExecution
             | Action::HoldEveryMessage
-            | Action::RepeatAlarmEvent => {}
+            | Action::RepeatAlarmEvent
+            | Action::LoseNextAlarmEvent
+            | Action::AbortOwner(_)
+            | Action::HoldCircuit(_)
+            | Action::ReleaseCircuit
+            | Action::CloseCircuit
+            | Action::ProbeNow => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use workflow::backoff::{Backoff, Jitter};
-use workflow::config::{AlarmSignal, CircuitConfig, ExhaustedThen};
+use workflow::config::{AlarmSignal, CircuitConfig, ExhaustedThen, RedriveAfterClose};
 
 use super::{Action, Dependency, Ending, MessageKind, Scenario, Traffic};
 use crate::cloud::Knobs;
@@ -34,6 +34,10 @@ pub fn all() -> Vec<Scenario> {
         signal_failed_count(),
         signal_existing_alarm(),
         signal_composite_alarm(),
+        retention_at_risk(),
+        retention_raised(),
+        dead_letters_redriven(),
+        dead_letters_not_told_apart(),
     ];
     all.extend(super::outside::all());
     all
@@ -296,6 +300,75 @@ fn signal_composite_alarm() -> Scenario {
         ("UsersMaintenanceAlarm", maintenance),
         ("UsersCompositeAlarm", down),
     ];
+    scenario
+}
+
+fn retention_at_risk() -> Scenario {
+    let mut scenario = outage_until(
+        "retention_at_risk",
+        "an outage of 8 hours, a retention of 10: the loss clock announces both its marks",
+        minutes(5 + 8 * 60),
+    );
+    scenario.circuit.example.retention_s = 36_000;
+    scenario.traffic[0].rate_per_s = 1.0;
+    scenario
+}
+
+fn retention_raised() -> Scenario {
+    let mut scenario = outage_until(
+        "retention_raised",
+        "an outage longer than the retention, which is raised meanwhile and given back when the queue is drained",
+        minutes(5 + 6 * 60),
+    );
+    scenario.circuit.example.retention_s = 14_400;
+    scenario.circuit.retention.raise_to_s = Some(86_400);
+    scenario.traffic[0].rate_per_s = 1.0;
+    scenario.settle_limit = minutes(24 * 60);
+    scenario
+}
+
+/// Somebody looks at the queue time and again while it is open: each look is a receive, and the last one dead-letters.
+fn dead_letters(name: &'static str, summary: &'static str) -> Scenario {
+    let mut scenario = outage_until(name, summary, minutes(65));
+    scenario.circuit.example.max_receive_count = 9;
+    scenario.circuit.redrive.after_close = RedriveAfterClose::Incident;
+    // All that waits was sent before the looks begin, and new messages come when it is over.
+    scenario.traffic = vec![steady(Duration::ZERO, minutes(12), 1.0), steady(minutes(62), minutes(80), 1.0)];
+    scenario.actions = (0..12).map(|look| (minutes(20 + 2 * look), Action::HoldEveryMessage)).collect();
+    scenario.length = minutes(80);
+    scenario.settle_limit = minutes(120);
+    scenario
+}
+
+fn dead_letters_redriven() -> Scenario {
+    dead_letters(
+        "dead_letters_redriven",
+        "somebody's receives dead-letter the backlog; the dead-letter queue was empty and is redriven after the close",
+    )
+}
+
+fn dead_letters_not_told_apart() -> Scenario {
+    let mut scenario = dead_letters(
+        "dead_letters_not_told_apart",
+        "as dead_letters_redriven, but the dead-letter queue held a message before: nothing is redriven",
+    );
+    // The poisonous message is dead-lettered before the outage, which begins later for that.
+    let shift = minutes(30);
+    for traffic in &mut scenario.traffic {
+        traffic.until += shift;
+    }
+    scenario.traffic[1].from += shift;
+    scenario.dependency.iter_mut().for_each(|(at, _)| *at += shift);
+    scenario.actions.iter_mut().for_each(|(at, _)| *at += shift);
+    scenario.length += shift;
+    let until = Duration::from_millis(100);
+    scenario.traffic.push(Traffic {
+        from: Duration::ZERO,
+        until,
+        rate_per_s: RATE_PER_S,
+        kind: MessageKind::Poison,
+    });
+    scenario.ending.dead_lettered = 2..=1_000_000;
     scenario
 }
 

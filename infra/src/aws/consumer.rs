@@ -194,6 +194,9 @@ async fn read(
         dead_letter_retention_s: dead_letter
             .as_ref()
             .and_then(|queue| queue.number("MessageRetentionPeriod")),
+        dead_letter_queue_url: dead_letter.as_ref().map(|queue| queue.url.clone()),
+        dead_letter_queue_arn: dead_letter.as_ref().and_then(|_| queue.dead_letter_arn()),
+        dead_letter_kms_key_arn: dead_letter.as_ref().and_then(|queue| queue.kms_key_arn(account)),
         report_batch_item_failures: response_types.contains(&FunctionResponseType::ReportBatchItemFailures),
         provisioned_mode: mapping.provisioned_poller_config().is_some(),
     };

@@ -42,7 +42,7 @@ fn drift(circuit: &str, known: &ConsumerConfig, found: &ConsumerConfig) -> Vec<F
     let (known, found) = (fields(known), fields(found));
     let names = known.keys().chain(found.keys().filter(|name| !known.contains_key(*name)));
     names
-        .filter(|name| !["event_metrics", "queue_url"].contains(&name.as_str()))
+        .filter(|name| !["event_metrics", "queue_url", "dead_letter_queue_url"].contains(&name.as_str()))
         .filter(|name| known.get(*name) != found.get(*name))
         .map(|name| {
             let shown = |value: Option<&Value>| value.map_or_else(|| "(none)".to_owned(), Value::to_string);
@@ -113,6 +113,9 @@ mod tests {
             kms_key_arn: None,
             retention_s: Some(345_600),
             dead_letter_retention_s: Some(1_209_600),
+            dead_letter_queue_url: None,
+            dead_letter_queue_arn: None,
+            dead_letter_kms_key_arn: None,
             report_batch_item_failures: false,
             provisioned_mode: false,
         }

@@ -269,6 +269,9 @@ mod tests {
                 kms_key_arn: None,
                 retention_s: None,
                 dead_letter_retention_s: None,
+                dead_letter_queue_url: None,
+                dead_letter_queue_arn: None,
+                dead_letter_kms_key_arn: None,
                 report_batch_item_failures: false,
                 provisioned_mode: false,
             };

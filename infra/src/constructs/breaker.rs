@@ -105,9 +105,12 @@ impl CircuitBreaker<'_> {
                 placeholder::MAPPING_FUNCTION => self.shared.mapping.arn(),
                 placeholder::PROBE_FUNCTION => self.shared.probe.arn(),
                 placeholder::REJITTER_FUNCTION => self.shared.rejitter.arn(),
+                placeholder::QUEUE_FUNCTION => self.shared.queue.arn(),
                 placeholder::CONSUMER_FUNCTION => self.guarded.function_arn.clone(),
                 placeholder::QUEUE_URL => self.guarded.queue_url.clone(),
                 placeholder::QUEUE_ARN => self.guarded.queue_arn.clone(),
+                placeholder::DEAD_LETTER_QUEUE_URL => self.guarded.dead_letter.as_ref()?.url.clone(),
+                placeholder::DEAD_LETTER_QUEUE_ARN => self.guarded.dead_letter.as_ref()?.arn.clone(),
                 placeholder::MAPPING_UUID => self.guarded.mapping_uuid.clone(),
                 placeholder::ALARM_NAME => alarm.name.clone(),
                 placeholder::HEALTH_CHECK_FUNCTION => self.guarded.health_check_function_arn.clone()?,
@@ -152,6 +155,7 @@ impl CircuitBreaker<'_> {
             (placeholder::MAPPING_FUNCTION, &self.shared.mapping),
             (placeholder::PROBE_FUNCTION, &self.shared.probe),
             (placeholder::REJITTER_FUNCTION, &self.shared.rejitter),
+            (placeholder::QUEUE_FUNCTION, &self.shared.queue),
         ];
         let own = functions.iter().filter(|(name, _)| used(name)).map(|(_, function)| function.arn());
         own.chain(self.guarded.health_check_function_arn.clone()).collect()

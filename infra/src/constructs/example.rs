@@ -7,8 +7,8 @@ use workflow::contract::{
     ENV_LEDGER_QUEUE_URL, ENV_REPORT_BATCH_ITEM_FAILURES, ENV_SHOULD_ERROR, FunctionKind,
 };
 
-use super::Guarded;
 use super::function::{FunctionSettings, function};
+use super::{DeadLetterQueue, Guarded};
 use crate::assets::Assets;
 use crate::error::SynthError;
 use crate::policy::{PolicyDocument, Principal, Statement};
@@ -26,6 +26,7 @@ const KEY_PENDING_DAYS: u32 = 7;
 struct Queues {
     key: Option<Handle>,
     work: Handle,
+    dead_letter: Handle,
     ledger: Option<Handle>,
 }
 
@@ -66,6 +67,13 @@ pub fn example(
         mapping_uuid: mapping.reference(),
         mapping_arn: Text::sub(mapping_arn),
         kms_key_arn: queues.key.as_ref().map(Handle::arn),
+        dead_letter: Some(DeadLetterQueue {
+            url: queues.dead_letter.reference(),
+            arn: queues.dead_letter.arn(),
+            kms_key_arn: queues.key.as_ref().map(Handle::arn),
+        }),
+        raises_retention: false,
+        redrives: false,
         health_check_function_arn: None,
         existing_alarm: None,
     })
@@ -111,7 +119,7 @@ fn queues(template: &mut Template, scope: &Scope, circuit: &CircuitConfig) -> Qu
     if let Some(ledger) = &ledger {
         output("LedgerQueueUrl", "URL of the queue in which the consumer records what it processed", ledger);
     }
-    Queues { key, work, ledger }
+    Queues { key, work, dead_letter, ledger }
 }
 
 fn add_queue(template: &mut Template, scope: &Scope, segment: &str, queue: Queue) -> Handle {

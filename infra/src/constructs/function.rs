@@ -101,6 +101,7 @@ pub fn segment(kind: FunctionKind) -> &'static str {
         FunctionKind::Mapping => "MappingFunction",
         FunctionKind::Probe => "ProbeFunction",
         FunctionKind::Rejitter => "RejitterFunction",
+        FunctionKind::Queue => "QueueFunction",
         FunctionKind::Reconciler => "ReconcilerFunction",
         FunctionKind::Consumer => "ConsumerFunction",
     }

@@ -34,10 +34,27 @@ pub struct Guarded {
     pub mapping_arn: Text,
     /// ARN of the customer managed key that encrypts the queue, if one does.
     pub kms_key_arn: Option<Text>,
+    /// Its dead-letter queue, if it is known.
+    pub dead_letter: Option<DeadLetterQueue>,
+    /// Whether the queue's retention may be raised.
+    pub raises_retention: bool,
+    /// Whether the dead-letter queue may be redriven.
+    pub redrives: bool,
     /// ARN of the function that says how the dependency is, if there is one.
     pub health_check_function_arn: Option<Text>,
     /// The alarm that exists already, if one is to trip the circuit.
     pub existing_alarm: Option<ExistingAlarm>,
+}
+
+/// A dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct DeadLetterQueue {
+    /// Its URL.
+    pub url: Text,
+    /// Its ARN.
+    pub arn: Text,
+    /// ARN of the customer managed key that encrypts it, if one does.
+    pub kms_key_arn: Option<Text>,
 }
 
 /// An alarm that the stack does not own.
@@ -63,9 +80,22 @@ impl Guarded {
             mapping_uuid: consumer.mapping_uuid.as_str().into(),
             mapping_arn: mapping_arn.into(),
             kms_key_arn: consumer.kms_key_arn.as_deref().map(Text::from),
+            dead_letter: DeadLetterQueue::existing(consumer),
+            raises_retention: false,
+            redrives: false,
             health_check_function_arn: None,
             existing_alarm: None,
         }
+    }
+}
+
+impl DeadLetterQueue {
+    /// The dead-letter queue of a consumer that exists already, if both its names are known.
+    fn existing(consumer: &ConsumerConfig) -> Option<DeadLetterQueue> {
+        let url = consumer.dead_letter_queue_url.as_deref()?;
+        let arn = consumer.dead_letter_queue_arn.as_deref()?;
+        let kms_key_arn = consumer.dead_letter_kms_key_arn.as_deref().map(Text::from);
+        Some(DeadLetterQueue { url: url.into(), arn: arn.into(), kms_key_arn })
     }
 }
 

@@ -1,8 +1,8 @@
 //! A consumer that exists already, and that the template's user names at deployment.
 
-use workflow::config::{AlarmSignal, CircuitConfig, ConsumerConfig};
+use workflow::config::{AlarmSignal, CircuitConfig, ConsumerConfig, RedriveAfterClose};
 
-use super::{ExistingAlarm, Guarded};
+use super::{DeadLetterQueue, ExistingAlarm, Guarded};
 use crate::resources::cloudwatch::Dimension;
 use crate::template::{Scope, Template};
 use crate::text::Text;
@@ -34,6 +34,8 @@ impl Guarded {
     /// timeouts and the kind of queue among it, stays as it is configured, so each pattern demands what is possible.
     pub fn parameterized(template: &mut Template, scope: &Scope, consumer: &ConsumerConfig) -> Guarded {
         let fifo = if consumer.queue_arn.ends_with(".fifo") { r"\.fifo" } else { "" };
+        let url_pattern = format!("^https?://.+/[A-Za-z0-9_-]+{fifo}$");
+        let arn_pattern = format!("^arn:[^:]+:sqs:[^:]+:[0-9]{{12}}:[A-Za-z0-9_-]+{fifo}$");
         let mut parameter = |segment: &str, description: &str, pattern: &str| {
             template.parameter_like(&scope.child(segment), description, pattern)
         };
@@ -53,16 +55,8 @@ impl Guarded {
                 if qualified { QUALIFIED_FUNCTION_ARN } else { FUNCTION_ARN },
             ),
             function_dimensions,
-            queue_url: parameter(
-                "ConsumerQueueUrl",
-                "URL of the queue that feeds it",
-                &format!("^https?://.+/[A-Za-z0-9_-]+{fifo}$"),
-            ),
-            queue_arn: parameter(
-                "ConsumerQueueArn",
-                "ARN of the same queue",
-                &format!("^arn:[^:]+:sqs:[^:]+:[0-9]{{12}}:[A-Za-z0-9_-]+{fifo}$"),
-            ),
+            queue_url: parameter("ConsumerQueueUrl", "URL of the queue that feeds it", &url_pattern),
+            queue_arn: parameter("ConsumerQueueArn", "ARN of the same queue", &arn_pattern),
             mapping_uuid: parameter(
                 "ConsumerMappingUuid",
                 "UUID of the event source mapping between them",
@@ -76,6 +70,15 @@ impl Guarded {
                 .kms_key_arn
                 .is_some()
                 .then(|| parameter("ConsumerKeyArn", "ARN of the key that encrypts the queue", KEY_ARN)),
+            dead_letter: DeadLetterQueue::existing(consumer).map(|known| DeadLetterQueue {
+                url: parameter("ConsumerDeadLetterQueueUrl", "URL of its dead-letter queue", &url_pattern),
+                arn: parameter("ConsumerDeadLetterQueueArn", "ARN of its dead-letter queue", &arn_pattern),
+                kms_key_arn: known.kms_key_arn.map(|_| {
+                    parameter("ConsumerDeadLetterKeyArn", "ARN of the key that encrypts it", KEY_ARN)
+                }),
+            }),
+            raises_retention: false,
+            redrives: false,
             health_check_function_arn: None,
             existing_alarm: None,
         }
@@ -89,6 +92,8 @@ impl Guarded {
         scope: &Scope,
         parameterized: bool,
     ) -> Guarded {
+        self.raises_retention = circuit.retention.raise_to_s.is_some();
+        self.redrives = circuit.redrive.after_close == RedriveAfterClose::Incident;
         if let Some(arn) = circuit.probe.health_check_function_arn.as_deref() {
             self.health_check_function_arn = Some(if parameterized {
                 let scope = scope.child("HealthCheckFunctionArn");

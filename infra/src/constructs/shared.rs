@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use workflow::circuit::item;
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::{ENV_CIRCUIT_TABLE, FunctionKind};
-use workflow::definition::{MAPPING_TIMEOUT_S, REJITTER_TIMEOUT_S, probe_timeout_s};
+use workflow::definition::{MAPPING_TIMEOUT_S, QUEUE_TIMEOUT_S, REJITTER_TIMEOUT_S, probe_timeout_s};
 
-use super::Guarded;
 use super::function::{FunctionSettings, function};
+use super::{DeadLetterQueue, Guarded};
 use crate::assets::Assets;
 use crate::error::SynthError;
 use crate::policy::Statement;
@@ -29,6 +29,8 @@ pub struct Shared {
     pub probe: Handle,
     /// The function `rejitter`.
     pub rejitter: Handle,
+    /// The function `queue`.
+    pub queue: Handle,
 }
 
 /// Adds the shared resources. The functions' roles name exactly what `guarded` lists.
@@ -70,12 +72,18 @@ pub fn shared(
         REJITTER_TIMEOUT_S,
         queue_statements(&table, guarded),
     )?;
+    let queue = add(
+        FunctionKind::Queue,
+        "Reads the loss clock, raises and restores the retention, redrives",
+        QUEUE_TIMEOUT_S,
+        loss_clock_statements(&table, guarded),
+    )?;
     template.output(
         &Scope::root().child("CircuitTableName"),
         "Name of the table with the circuits' states",
         &table.reference(),
     );
-    Ok(Shared { table, mapping, probe, rejitter })
+    Ok(Shared { table, mapping, probe, rejitter, queue })
 }
 
 fn table(template: &mut Template, config: &BreakerConfig) -> Handle {
@@ -142,6 +150,42 @@ fn probe_statements(table: &Handle, guarded: &[&Guarded]) -> Vec<Statement> {
         each(guarded, |one| Some(one.mapping_arn.clone())),
     ));
     statements
+}
+
+/// Looking at the queues; what changes them only for the circuits that ask for it.
+fn loss_clock_statements(table: &Handle, guarded: &[&Guarded]) -> Vec<Statement> {
+    let redriven = |pick: fn(&DeadLetterQueue) -> Option<Text>| {
+        each(guarded, |one| one.dead_letter.as_ref().filter(|_| one.redrives).and_then(pick))
+    };
+    let mut looked_at = each(guarded, |one| Some(one.queue_arn.clone()));
+    looked_at.extend(each(guarded, |one| one.dead_letter.as_ref().map(|queue| queue.arn.clone())));
+    looked_at.sort();
+    looked_at.dedup();
+    let mut keys = redriven(|queue| queue.kms_key_arn.clone());
+    keys.extend(each(guarded, |one| one.kms_key_arn.clone().filter(|_| one.redrives)));
+    keys.sort();
+    keys.dedup();
+    vec![
+        read_circuit(table),
+        Statement::allow("SeeRetention", &["sqs:GetQueueAttributes"], looked_at),
+        Statement::allow(
+            "RaiseRetention",
+            &["sqs:SetQueueAttributes"],
+            each(guarded, |one| one.raises_retention.then(|| one.queue_arn.clone())),
+        ),
+        // SQS moves messages with the permissions of whoever starts the move.
+        Statement::allow(
+            "RedriveDeadLetters",
+            &["sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"],
+            redriven(|queue| Some(queue.arn.clone())),
+        ),
+        Statement::allow(
+            "TakeDeadLettersBack",
+            &["sqs:SendMessage"],
+            each(guarded, |one| one.redrives.then(|| one.queue_arn.clone())),
+        ),
+        Statement::allow("UseRedrivenQueuesKeys", &["kms:Decrypt", "kms:GenerateDataKey"], keys),
+    ]
 }
 
 /// Receiving, giving back, copying and deleting: what the probe does to one message, and the re-jitter to many.

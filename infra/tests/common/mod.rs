@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use workflow::config::{AlarmSignal, BreakerConfig, CircuitConfig, ConsumerConfig};
+use workflow::config::{AlarmSignal, BreakerConfig, CircuitConfig, ConsumerConfig, RedriveAfterClose};
 
 /// A circuit on a consumer that exists already.
 pub fn existing(queue: &str, mapping_uuid: &str) -> CircuitConfig {
@@ -24,6 +24,9 @@ pub fn existing(queue: &str, mapping_uuid: &str) -> CircuitConfig {
             )),
             retention_s: Some(345_600),
             dead_letter_retention_s: Some(1_209_600),
+            dead_letter_queue_url: None,
+            dead_letter_queue_arn: None,
+            dead_letter_kms_key_arn: None,
             report_batch_item_failures: false,
             provisioned_mode: false,
         }),
@@ -76,6 +79,9 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
     };
     let mut errors_of_alias = orders.clone();
     errors_of_alias.alarm.signal = AlarmSignal::FunctionErrors;
+    let mut loss_clock = encrypted.clone();
+    loss_clock.retention.raise_to_s = Some(1_209_600);
+    loss_clock.redrive.after_close = RedriveAfterClose::Incident;
     let mixed = BTreeMap::from([
         ("example".to_owned(), ledger.clone()),
         ("order-mails".to_owned(), existing("order-mails", "14e0db71-5d35-4eb5-b481-8945cf9d1c2e")),
@@ -94,6 +100,7 @@ pub fn variants() -> BTreeMap<&'static str, BreakerConfig> {
         ("composite-alarm", BreakerConfig::single("orders", existing_alarm(true))),
         ("health-check", BreakerConfig::single("orders", health)),
         ("existing-fifo", BreakerConfig::single("orders", fifo_existing)),
+        ("loss-clock", BreakerConfig::single("example", loss_clock)),
         ("mixed", BreakerConfig { circuits: mixed }),
         ("ten", ten_existing()),
     ])

@@ -1,8 +1,10 @@
 //! Queues.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesOutput;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
@@ -15,8 +17,8 @@ use super::error::{Text, call_error, entry_error, incomplete};
 use super::{Cloud, ConsumerCloud};
 use crate::batch;
 use crate::ports::{
-    BatchResult, CallError, Ledger, Message, MessageAttribute, Messages, Outgoing, QueueCounts, Receive,
-    VisibilityChange,
+    BatchResult, CallError, CallErrorKind, Ledger, Message, MessageAttribute, Messages, Outgoing,
+    QueueCounts, QueueDescription, Queues, Receive, VisibilityChange,
 };
 
 /// Name of every attribute, system or not, that SQS can return.
@@ -91,20 +93,69 @@ impl Messages for Cloud {
     }
 
     async fn counts(&self, queue_url: &str) -> Result<QueueCounts, CallError> {
-        let request = self.sqs.get_queue_attributes().queue_url(queue_url);
-        let call = request.set_attribute_names(Some(COUNTS.to_vec())).send().await;
-        let output = call.map_err(|error| call_error("GetQueueAttributes", Text::Kept, &error))?;
-        let count = |name: &QueueAttributeName| {
-            let value = output.attributes().and_then(|attributes| attributes.get(name));
-            value.and_then(|count| count.parse().ok()).ok_or_else(|| incomplete("GetQueueAttributes"))
-        };
-        let [visible, in_flight, delayed] = &COUNTS;
-        Ok(QueueCounts {
-            visible_count: count(visible)?,
-            in_flight_count: count(in_flight)?,
-            delayed_count: count(delayed)?,
+        queue_counts(&self.attributes(queue_url, &COUNTS).await?)
+    }
+}
+
+impl Queues for Cloud {
+    async fn describe_queue(&self, queue_url: &str) -> Result<QueueDescription, CallError> {
+        let [visible, in_flight, delayed] = COUNTS;
+        let names = [visible, in_flight, delayed, QueueAttributeName::MessageRetentionPeriod];
+        let output = self.attributes(queue_url, &names).await?;
+        Ok(QueueDescription {
+            retention_s: number(&output, &QueueAttributeName::MessageRetentionPeriod)?,
+            counts: queue_counts(&output)?,
         })
     }
+
+    async fn set_retention(&self, queue_url: &str, retention_s: u32) -> Result<(), CallError> {
+        let request = self.sqs.set_queue_attributes().queue_url(queue_url);
+        let request = request.attributes(QueueAttributeName::MessageRetentionPeriod, retention_s.to_string());
+        request.send().await.map_err(|error| call_error("SetQueueAttributes", Text::Kept, &error))?;
+        Ok(())
+    }
+
+    async fn start_move(&self, queue_arn: &str, max_per_s: u32) -> Result<(), CallError> {
+        let request = self.sqs.start_message_move_task().source_arn(queue_arn);
+        let call = request.max_number_of_messages_per_second(signed(max_per_s)).send().await;
+        call.map_err(|error| moving_already(call_error("StartMessageMoveTask", Text::Kept, &error)))?;
+        Ok(())
+    }
+}
+
+/// One task at a time moves messages out of a queue. SQS has no code of its own for a second one, only a text.
+fn moving_already(error: CallError) -> CallError {
+    let text = error.message.to_ascii_lowercase();
+    if error.kind == CallErrorKind::Refused && text.contains("already a task running") {
+        return CallError { kind: CallErrorKind::Conflict, ..error };
+    }
+    error
+}
+
+impl Cloud {
+    async fn attributes(
+        &self,
+        queue_url: &str,
+        names: &[QueueAttributeName],
+    ) -> Result<GetQueueAttributesOutput, CallError> {
+        let request = self.sqs.get_queue_attributes().queue_url(queue_url);
+        let call = request.set_attribute_names(Some(names.to_vec())).send().await;
+        call.map_err(|error| call_error("GetQueueAttributes", Text::Kept, &error))
+    }
+}
+
+fn queue_counts(output: &GetQueueAttributesOutput) -> Result<QueueCounts, CallError> {
+    let [visible, in_flight, delayed] = &COUNTS;
+    Ok(QueueCounts {
+        visible_count: number(output, visible)?,
+        in_flight_count: number(output, in_flight)?,
+        delayed_count: number(output, delayed)?,
+    })
+}
+
+fn number<T: FromStr>(output: &GetQueueAttributesOutput, name: &QueueAttributeName) -> Result<T, CallError> {
+    let value = output.attributes().and_then(|attributes| attributes.get(name));
+    value.and_then(|number| number.parse().ok()).ok_or_else(|| incomplete("GetQueueAttributes"))
 }
 
 impl Ledger for ConsumerCloud {
@@ -223,4 +274,24 @@ fn attribute(value: MessageAttributeValue) -> MessageAttribute {
 /// The service's integers are signed; every value here is far below the limit.
 fn signed(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_move_is_known_by_its_text_alone() {
+        let refused = |message: &str| CallError {
+            message: message.to_owned(),
+            ..CallError::new("StartMessageMoveTask", "InvalidParameterValue", CallErrorKind::Refused)
+        };
+        let second = "There is already a task running. Only one active task is allowed for a source queue arn at a \
+                      given time.";
+        assert_eq!(moving_already(refused(second)).kind, CallErrorKind::Conflict);
+        assert_eq!(
+            moving_already(refused("The source queue is no dead-letter queue.")).kind,
+            CallErrorKind::Refused
+        );
+    }
 }

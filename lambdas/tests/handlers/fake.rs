@@ -13,7 +13,8 @@ use futures_util::FutureExt;
 use lambdas::ports::{
     BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
     Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
-    MessageAttribute, Messages, Outgoing, QueueCounts, Receive, VisibilityChange, Work,
+    MessageAttribute, Messages, Outgoing, QueueCounts, QueueDescription, Queues, Receive, VisibilityChange,
+    Work,
 };
 use workflow::contract::{Fence, RecordedMapping};
 
@@ -76,6 +77,8 @@ pub struct World {
     pub ledger: RefCell<Vec<String>>,
     /// Sends one more message at each receive, up to this many.
     pub arriving: Cell<u32>,
+    /// Retention and message count of the queues, by URL.
+    pub queues: RefCell<BTreeMap<String, (u32, u64)>>,
     /// Most messages that may be in flight.
     pub in_flight_quota: Cell<usize>,
     /// How long each call takes, milliseconds.
@@ -107,6 +110,7 @@ impl World {
             sleeps: RefCell::default(),
             ledger: RefCell::default(),
             arriving: Cell::new(0),
+            queues: RefCell::default(),
             in_flight_quota: Cell::new(120_000),
             latency_ms: Cell::new(0),
             draws_latest: Cell::new(false),
@@ -473,6 +477,32 @@ impl Messages for World {
             Ok(counts)
         })
         .await
+    }
+}
+
+impl Queues for World {
+    async fn describe_queue(&self, url: &str) -> Result<QueueDescription, CallError> {
+        self.act("describe_queue", url.to_owned(), || {
+            let missing = || failure("GetQueueAttributes", CallErrorKind::NotFound);
+            let (retention_s, visible_count) = *self.queues.borrow().get(url).ok_or_else(missing)?;
+            let counts = QueueCounts { visible_count, ..QueueCounts::default() };
+            Ok(QueueDescription { retention_s, counts })
+        })
+        .await
+    }
+
+    async fn set_retention(&self, url: &str, retention_s: u32) -> Result<(), CallError> {
+        self.act("set_retention", format!("{url} {retention_s}"), || {
+            if let Some(queue) = self.queues.borrow_mut().get_mut(url) {
+                queue.0 = retention_s;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn start_move(&self, arn: &str, max_per_s: u32) -> Result<(), CallError> {
+        self.act("start_move", format!("{arn} {max_per_s}"), || Ok(())).await
     }
 }
 

@@ -10,4 +10,5 @@ mod fake;
 mod logs;
 mod mapping;
 mod probe;
+mod queue;
 mod rejitter;

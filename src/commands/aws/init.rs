@@ -125,6 +125,9 @@ fn circuit_text(name: &str, found: &FoundConsumer) -> String {
         kms_key_arn,
         retention_s,
         dead_letter_retention_s,
+        dead_letter_queue_url,
+        dead_letter_queue_arn,
+        dead_letter_kms_key_arn,
         report_batch_item_failures,
         provisioned_mode,
     } = &found.facts;
@@ -176,6 +179,13 @@ fn circuit_text(name: &str, found: &FoundConsumer) -> String {
         "dead_letter_retention_s",
         dead_letter_retention_s.map(|s| s.to_string()),
         "the same of the dead-letter queue",
+    );
+    line("dead_letter_queue_url", dead_letter_queue_url.as_deref().map(quoted), "the dead-letter queue");
+    line("dead_letter_queue_arn", dead_letter_queue_arn.as_deref().map(quoted), "the same queue");
+    line(
+        "dead_letter_kms_key_arn",
+        dead_letter_kms_key_arn.as_deref().map(quoted),
+        "its customer managed key",
     );
     line("kms_key_arn", kms_key_arn.as_deref().map(quoted), "customer managed key of the queue");
     text.push_str(&alarm_text(name, found));

@@ -25,6 +25,8 @@ pub mod code {
     pub const CONFIG_DRIFT: &str = "config-drift";
     /// Two settings that exclude each other.
     pub const CONTRADICTION: &str = "contradiction";
+    /// A dead-letter queue that is named by half, or not at all where it has to be known.
+    pub const DEAD_LETTER_QUEUE: &str = "dead-letter-queue";
     /// A dead-letter queue that deletes messages before, or as soon as, the queue itself would. Unsafe.
     pub const DEAD_LETTER_RETENTION: &str = "dead-letter-retention";
     /// The mapping's event metrics are off, and the alarm looks at nothing else.
@@ -51,6 +53,8 @@ pub mod code {
     pub const PROBE_DEADLINE: &str = "probe-deadline";
     /// A limited close of a mapping that cannot be limited. Unsafe.
     pub const PROVISIONED_MODE: &str = "provisioned-mode";
+    /// A raised retention that is none, or that the dead-letter queue cannot follow.
+    pub const RAISED_RETENTION: &str = "raised-retention";
     /// Messages that are dead-lettered before the circuit is open. Unsafe.
     pub const RECEIVE_BUDGET: &str = "receive-budget";
     /// Few receives left for the breaker after the circuit is open.

@@ -81,6 +81,10 @@ pub struct CircuitConfig {
     pub rejitter: RejitterConfig,
     /// How the circuit closes.
     pub close: CloseConfig,
+    /// What is done against messages that expire while they wait.
+    pub retention: RetentionConfig,
+    /// What becomes of the dead-letter queue after the close.
+    pub redrive: RedriveConfig,
     /// What happens when the dependency stays down.
     pub exhausted: ExhaustedConfig,
     /// What happens when a step of the breaker itself fails for good.
@@ -121,6 +125,16 @@ pub struct ConsumerConfig {
     /// The dead-letter queue's retention, 60 to 1,209,600 seconds; absent: not known, or no dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_retention_s: Option<u32>,
+    /// URL of the dead-letter queue, together with its ARN; absent: not known, so that its retention and its messages
+    /// play no part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_queue_url: Option<String>,
+    /// ARN of the dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_queue_arn: Option<String>,
+    /// ARN of the customer managed key that encrypts the dead-letter queue; absent for none or for SQS-managed keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_kms_key_arn: Option<String>,
     /// Whether the mapping takes partial batch responses (`FunctionResponseTypes` has `ReportBatchItemFailures`).
     #[serde(default)]
     pub report_batch_item_failures: bool,
@@ -351,6 +365,42 @@ impl Default for CloseConfig {
     }
 }
 
+/// What is done against messages that expire while they wait.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetentionConfig {
+    /// Retention that the queue gets for a while when half of its own has passed, 60 to 1,209,600 seconds and more than
+    /// its own; absent: the retention is never touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raise_to_s: Option<u32>,
+}
+
+/// What becomes of the dead-letter queue after the close.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RedriveConfig {
+    /// Whether what was dead-lettered in the incident is moved back.
+    pub after_close: RedriveAfterClose,
+    /// At which rate, 1 to 500 messages per second.
+    pub max_per_s: u32,
+}
+
+impl Default for RedriveConfig {
+    fn default() -> RedriveConfig {
+        RedriveConfig { after_close: RedriveAfterClose::Off, max_per_s: 50 }
+    }
+}
+
+/// Whether the dead-letter queue is redriven after the close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedriveAfterClose {
+    /// Never.
+    Off,
+    /// When it was empty as the circuit opened, so that all that is in it now is the incident's.
+    Incident,
+}
+
 /// What happens when the dependency stays down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -476,6 +526,14 @@ impl CircuitConfig {
                 provisioned_mode: false,
             },
         }
+    }
+
+    /// Whether it is known which queue the dead-letter queue is: the example's own, or the one that is configured.
+    pub fn knows_dead_letter_queue(&self) -> bool {
+        let known = |consumer: &ConsumerConfig| {
+            consumer.dead_letter_queue_url.is_some() && consumer.dead_letter_queue_arn.is_some()
+        };
+        self.consumer.as_ref().is_none_or(known)
     }
 
     /// How the backlog is spread, with the default for the kind of queue applied.

@@ -223,6 +223,9 @@ fn every_setting() -> CircuitConfig {
             kms_key_arn: Some(String::new()),
             retention_s: Some(60),
             dead_letter_retention_s: Some(60),
+            dead_letter_queue_url: Some(String::new()),
+            dead_letter_queue_arn: Some(String::new()),
+            dead_letter_kms_key_arn: Some(String::new()),
             report_batch_item_failures: false,
             provisioned_mode: false,
         }),
@@ -232,6 +235,7 @@ fn every_setting() -> CircuitConfig {
     circuit.probe.deadline_s = Some(1);
     circuit.probe.health_check_function_arn = Some(String::new());
     circuit.rejitter.strategy = Some(crate::contract::RejitterStrategy::Off);
+    circuit.retention.raise_to_s = Some(60);
     circuit.exhausted.after_probes_count = Some(1);
     circuit
 }

@@ -285,3 +285,36 @@ proptest! {
         prop_assert_eq!(BreakerConfig::from_toml(&text).unwrap(), config);
     }
 }
+
+#[test]
+fn a_raised_retention_has_to_be_longer_and_no_longer_than_the_dead_letter_queue_keeps() {
+    let raised = |to_s: u32, dead_letter_s: u32| {
+        let queue = consumer(&format!(
+            "queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:orders\"\n\
+             retention_s = 3600\ndead_letter_retention_s = {dead_letter_s}"
+        ));
+        format!("{queue}\n[circuits.orders.retention]\nraise_to_s = {to_s}")
+    };
+    let finding = |severity: &str, to_s: u32| {
+        format!("{severity}[raised-retention] circuits.orders.retention.raise_to_s = {to_s}")
+    };
+    check(&raised(3_601, 7_200), &[]);
+    check(&raised(3_600, 7_200), &[&finding("Error", 3_600)]);
+    check(&raised(7_201, 7_200), &[&finding("Warning", 7_201)]);
+}
+
+#[test]
+fn a_redrive_needs_to_know_its_queue_by_both_names() {
+    let redriven = |names: &str| {
+        let queue = consumer(&format!("queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:orders\"\n{names}"));
+        format!("{queue}\n[circuits.orders.redrive]\nafter_close = \"incident\"")
+    };
+    let unknown = "Error[dead-letter-queue] circuits.orders.redrive.after_close = \"incident\"";
+    let url = "dead_letter_queue_url = \"https://sqs.eu-west-1.amazonaws.com/123456789012/dead\"";
+    let arn = "dead_letter_queue_arn = \"arn:aws:sqs:eu-west-1:123456789012:dead\"";
+    let half = |name: &str| format!("Error[dead-letter-queue] circuits.orders.consumer.{name} = (none)");
+    check(&redriven(""), &[unknown]);
+    check(&redriven(url), &[&half("dead_letter_queue_arn"), unknown]);
+    check(&redriven(arn), &[&half("dead_letter_queue_url"), unknown]);
+    check(&redriven(&format!("{url}\n{arn}")), &[]);
+}

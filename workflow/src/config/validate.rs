@@ -1,5 +1,7 @@
 //! Every check of a configuration, in one place.
 
+mod retention;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -175,6 +177,7 @@ impl Check {
             "invocations",
         );
         self.range("close.limited_watch_s", circuit.close.limited_watch_s, 60..=3_600, "seconds");
+        self.range("redrive.max_per_s", circuit.redrive.max_per_s, 1..=500, "messages per second");
         self.range("exhausted.after_s", circuit.exhausted.after_s, 60..=1_209_600, "seconds");
         if let Some(count) = circuit.exhausted.after_probes_count {
             self.range("exhausted.after_probes_count", count, 1..=10_000, "probes");
@@ -195,6 +198,8 @@ impl Check {
         self.receives(circuit);
         self.signal(circuit);
         self.retention(circuit);
+        self.raised_retention(circuit);
+        self.redrive(circuit);
         self.provisioned_mode(circuit);
     }
 
@@ -322,15 +327,7 @@ impl Check {
         if let Some(key) = &consumer.kms_key_arn {
             self.arn("consumer.kms_key_arn", key, "kms", "key/");
         }
-        if !consumer.queue_url.starts_with("https://") && !consumer.queue_url.starts_with("http://") {
-            self.error(
-                code::INVALID_IDENTIFIER,
-                "consumer.queue_url",
-                format!("{:?}", consumer.queue_url),
-                "must be the queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
-                "aws sqs get-queue-url prints it",
-            );
-        }
+        self.queue_url("consumer.queue_url", &consumer.queue_url);
         if !is_uuid(&consumer.mapping_uuid) {
             self.error(
                 code::INVALID_IDENTIFIER,
@@ -353,6 +350,7 @@ impl Check {
                 "give the queue a redrive policy",
             ),
         }
+        self.dead_letter_queue(consumer);
         for (setting, retention_s) in [
             ("consumer.retention_s", consumer.retention_s),
             ("consumer.dead_letter_retention_s", consumer.dead_letter_retention_s),
@@ -488,34 +486,16 @@ impl Check {
         }
     }
 
-    /// On its way to a dead-letter queue a message of a standard queue keeps the time at which it was first sent, so that
-    /// it needs a longer retention there. One of a FIFO queue begins anew.
-    fn retention(&mut self, circuit: &CircuitConfig) {
-        let facts = circuit.facts();
-        let (Some(queue_s), Some(dead_letter_s)) = (facts.retention_s, facts.dead_letter_retention_s) else {
-            return;
-        };
-        if facts.fifo || facts.max_receive_count.is_none() || dead_letter_s > queue_s {
-            return;
+    fn queue_url(&mut self, setting: &str, url: &str) {
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            self.error(
+                code::INVALID_IDENTIFIER,
+                setting,
+                format!("{url:?}"),
+                "must be the queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
+                "aws sqs get-queue-url prints it",
+            );
         }
-        let (setting, value, fix) = match &circuit.consumer {
-            Some(_) => (
-                "consumer.dead_letter_retention_s",
-                dead_letter_s,
-                "raise the dead-letter queue's retention, or lower the queue's",
-            ),
-            None => ("example.retention_s", queue_s, "lower it"),
-        };
-        self.unsafe_one(
-            code::DEAD_LETTER_RETENTION,
-            setting,
-            value,
-            format!(
-                "the dead-letter queue keeps messages for {dead_letter_s} s, the queue for {queue_s} s, both from the \
-                 first send: a message that is dead-lettered late is deleted unseen"
-            ),
-            fix,
-        );
     }
 
     /// A mapping in provisioned mode takes no `MaximumConcurrency`, which is what limits a limited close.

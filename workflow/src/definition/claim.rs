@@ -8,6 +8,7 @@ use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
 use super::{Context, MAPPING_TIMEOUT_S, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
+use super::{after, clock};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata, succeed};
 use crate::circuit::{CircuitState, CloseReason, Phase, Transition, item};
 use crate::contract::{MAX_REASON, Trigger};
@@ -92,6 +93,8 @@ fn check_input(context: &Context<'_>) -> State {
     let rule = unset
         .into_iter()
         .chain(known)
+        .chain(clock::unset())
+        .chain(after::unset())
         .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         // What an execution that hands over gives on beside the circuit's item.
@@ -147,8 +150,7 @@ fn claim(context: &Context<'_>) -> State {
     );
     let mut arguments = context.update_item(&update, &condition, values);
     arguments["ReturnValues"] = json!("ALL_NEW");
-    Task::new("ClaimCircuit", UPDATE_ITEM)
-        .arguments(arguments)
+    carry_on(context, Task::new("ClaimCircuit", UPDATE_ITEM).arguments(arguments))
         .assign("epoch", number(item::EPOCH))
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
@@ -156,6 +158,12 @@ fn claim(context: &Context<'_>) -> State {
         .catch(Catcher::on(&CONDITION_FAILED, "ReadCircuit"))
         .catch(context.to_fault("ClaimCircuit", NOWHERE))
         .next("InspectMappings")
+}
+
+/// Takes over what the item says of the loss clock, and of a retention that was raised and not yet given back.
+fn carry_on(context: &Context<'_>, task: Task) -> Task {
+    let carried = clock::carried(context);
+    carried.into_iter().fold(task, |task, (name, value)| task.assign(name, value))
 }
 
 /// A number attribute of the item that the task returned.
@@ -247,9 +255,8 @@ fn take_over(context: &Context<'_>) -> State {
         text(item::HELD_BY),
         text(item::HOLD_REASON),
     );
-    Task::new("TakeOverCircuit", UPDATE_ITEM)
+    carry_on(context, Task::new("TakeOverCircuit", UPDATE_ITEM).arguments(arguments))
         .comment("What the dead owner recorded stays: the mappings may be disabled already")
-        .arguments(arguments)
         .assign("epoch", number(item::EPOCH))
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .assign("failedProbes", number(item::FAILED_PROBES))

@@ -6,7 +6,7 @@ use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
 use super::{
-    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state,
+    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, after, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
 use crate::circuit::{CloseReason, Phase, Transition, item};
@@ -147,7 +147,17 @@ fn restore(context: &Context<'_>) -> Vec<State> {
 /// of the alarm that finds a closed circuit.
 fn finish(context: &Context<'_>) -> Vec<State> {
     let mut gone = HELD_ATTRIBUTES.to_vec();
-    gone.extend([item::TASK_TOKEN, item::WAIT_UNTIL_MS, item::RECORDED, item::PHASE]);
+    gone.extend([
+        item::TASK_TOKEN,
+        item::WAIT_UNTIL_MS,
+        item::RECORDED,
+        item::PHASE,
+        item::OLDEST_SENT_AT_MS,
+        item::RETENTION_S,
+        item::EXPIRES_AT_MS,
+        item::ANNOUNCED_PERCENT,
+        item::DEAD_LETTERS_AT_OPEN,
+    ]);
     let mark = context
         .write(
             "MarkClosed",
@@ -161,6 +171,7 @@ fn finish(context: &Context<'_>) -> Vec<State> {
             ),
             "MarkClosed",
         )
+        .assign("closedAtMs", jsonata("$millis()"))
         .output(json!({}))
         .next("ResetAlarm");
     let reset = Task::new("ResetAlarm", SET_ALARM_STATE)
@@ -171,22 +182,21 @@ fn finish(context: &Context<'_>) -> Vec<State> {
         }))
         .output(json!({}))
         .retry(brief())
-        .catch(Catcher::on(&["States.ALL"], "AnnounceClosed"))
-        .next("AnnounceClosed");
-    let announce = context.announce(
-        "AnnounceClosed",
-        Announcement::Closed,
-        &[
-            ("close_reason", jsonata("$closeReason")),
-            ("opened_at_ms", jsonata("$openedAtMs")),
-            ("failed_probe_count", jsonata("$failedProbes")),
-            ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
-            ("copies_count", jsonata("$copies")),
-            ("spread", jsonata("$spread")),
-        ],
-        &[],
-        "Closed",
-    );
+        .catch(Catcher::on(&["States.ALL"], after::after_reset(context)))
+        .next(after::after_reset(context));
+    let mut detail = vec![
+        ("close_reason", jsonata("$closeReason")),
+        ("opened_at_ms", jsonata("$openedAtMs")),
+        ("failed_probe_count", jsonata("$failedProbes")),
+        ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),
+        ("copies_count", jsonata("$copies")),
+        ("spread", jsonata("$spread")),
+    ];
+    if context.circuit.knows_dead_letter_queue() {
+        detail.push(("dead_letters", jsonata("$deadLetters")));
+    }
+    let next = after::after_announcement(context);
+    let announce = context.announce("AnnounceClosed", Announcement::Closed, &detail, &[], next);
     let closed = succeed(
         "Closed",
         json!({ "outcome": "closed", "circuit": context.name, "close_reason": jsonata("$closeReason") }),

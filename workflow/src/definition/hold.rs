@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::steps::{CONDITION_FAILED, UPDATE_ITEM_AND_WAIT, patient};
 use super::wait::signal_output;
-use super::{Context, MAX_HELD_STRETCH_S, MAX_ROUNDS};
+use super::{Context, MAX_HELD_STRETCH_S, MAX_ROUNDS, clock};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, jsonata};
 use crate::circuit::{CloseReason, Phase, Transition, item};
 use crate::contract::{MAX_HELD_BY, MAX_HOLD_S, MAX_REASON};
@@ -86,6 +86,7 @@ fn announce_held(context: &Context<'_>) -> State {
 
 fn judge_hold() -> State {
     Choice::new("JudgeHold", Rule::when(format!("$rounds >= {MAX_ROUNDS}"), "HandOver"))
+        .or(Rule::when(format!("$hold.until_ms > $millis() and ({})", clock::DUE), "CheckClock"))
         .or(Rule::when("$hold.until_ms > $millis()", "AwaitRelease").assign("rounds", jsonata("$rounds + 1")))
         .assign("heldSignal", json!("expired"))
         .otherwise("MarkReleased")
@@ -101,7 +102,8 @@ fn await_release(context: &Context<'_>) -> State {
         ],
         &[],
     );
-    let left_s = "$ceil(($hold.until_ms - $millis()) / 1000)";
+    // The loss clock goes on while the circuit is held.
+    let left_s = "$ceil(($min([$hold.until_ms, $clock.next_check_at_ms]) - $millis()) / 1000)";
     Task::new("AwaitRelease", UPDATE_ITEM_AND_WAIT)
         .arguments(arguments)
         .timeout_s(jsonata(format!("$max([1, $min([{left_s}, {MAX_HELD_STRETCH_S}])])")))

@@ -6,7 +6,9 @@
 //! The states stand in the order in which a trip passes them: claim, open, wait, probe, close; `fault` is where every
 //! step leads that failed for good.
 
+mod after;
 mod claim;
+mod clock;
 mod close;
 mod fault;
 mod hold;
@@ -31,12 +33,18 @@ pub mod placeholder {
     pub const PROBE_FUNCTION: &str = "ProbeFunction";
     /// ARN of the `rejitter` function.
     pub const REJITTER_FUNCTION: &str = "RejitterFunction";
+    /// ARN of the `queue` function.
+    pub const QUEUE_FUNCTION: &str = "QueueFunction";
     /// ARN of the consumer.
     pub const CONSUMER_FUNCTION: &str = "ConsumerFunction";
     /// URL of the consumer's queue.
     pub const QUEUE_URL: &str = "QueueUrl";
     /// ARN of the consumer's queue.
     pub const QUEUE_ARN: &str = "QueueArn";
+    /// URL of the dead-letter queue.
+    pub const DEAD_LETTER_QUEUE_URL: &str = "DeadLetterQueueUrl";
+    /// ARN of the dead-letter queue.
+    pub const DEAD_LETTER_QUEUE_ARN: &str = "DeadLetterQueueArn";
     /// UUID of the event source mapping.
     pub const MAPPING_UUID: &str = "MappingUuid";
     /// Name of the alarm.
@@ -47,14 +55,17 @@ pub mod placeholder {
     pub const EVENT_BUS: &str = "EventBus";
 
     /// All of them.
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 14] = [
         CIRCUIT_TABLE,
         MAPPING_FUNCTION,
         PROBE_FUNCTION,
         REJITTER_FUNCTION,
+        QUEUE_FUNCTION,
         CONSUMER_FUNCTION,
         QUEUE_URL,
         QUEUE_ARN,
+        DEAD_LETTER_QUEUE_URL,
+        DEAD_LETTER_QUEUE_ARN,
         MAPPING_UUID,
         ALARM_NAME,
         HEALTH_CHECK_FUNCTION,
@@ -113,6 +124,8 @@ const ANY_FUNCTION_S: u32 = 905;
 pub const PROBE_MARGIN_S: u32 = 25;
 /// Timeout of the `mapping` function, seconds.
 pub const MAPPING_TIMEOUT_S: u32 = 60;
+/// Timeout of the `queue` function, seconds.
+pub const QUEUE_TIMEOUT_S: u32 = 60;
 /// Timeout of the `reconciler`, seconds: less than the time between two looks.
 pub const RECONCILER_TIMEOUT_S: u32 = 50;
 /// Timeout of the `rejitter` function, seconds: all that Lambda allows.
@@ -144,9 +157,11 @@ pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
         claim::states(&context),
         open::states(&context),
         wait::states(&context),
+        clock::states(&context),
         hold::states(&context),
         probe::states(&context),
         close::states(&context),
+        after::states(&context),
         fault::states(&context),
     ]
     .concat();

@@ -60,7 +60,8 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         .assign("settleFromMs", jsonata("$millis()"))
         .assign("limited", json!(false))
         .output(json!({}))
-        .next("AwaitSettled");
+        // The earlier the dead-letter queue is counted, the more of the incident can be told apart.
+        .next("InspectQueue");
 
     let await_settled = Wait::seconds("AwaitSettled", json!(circuit.open.settle_poll_s)).next("CheckQuiet");
 
@@ -118,6 +119,9 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
             ("reason", jsonata("$trip.reason")),
             ("opened_at_ms", jsonata("$openedAtMs")),
             ("mappings", jsonata("[$recorded.uuid]")),
+            ("retention_known", jsonata("$clock.known")),
+            ("retention_s", jsonata("$clock.retention_s")),
+            ("expires_at_ms", jsonata("$clock.expires_at_ms")),
         ],
         &[],
         "ChooseWait",

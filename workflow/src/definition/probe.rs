@@ -6,7 +6,7 @@ use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
-    MAX_SUSPECTS, SCARCE_RECEIVES, placeholder, placeholder_value, state,
+    MAX_SUSPECTS, SCARCE_RECEIVES, clock, placeholder, placeholder_value, state,
 };
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
 use crate::circuit::{CloseReason, Phase, Transition, item};
@@ -79,6 +79,7 @@ fn probe(context: &Context<'_>) -> State {
         .call(state::PROBE_CONSUMER, placeholder::PROBE_FUNCTION, payload, retrier, "ChooseWait")
         // The function answered: whatever failed before has passed.
         .assign("faults", json!(0))
+        .assign("oldestMs", jsonata(clock::OLDEST_MET))
         .output(jsonata("$states.result.Payload"))
         .next("JudgeProbe")
 }

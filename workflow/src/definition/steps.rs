@@ -62,6 +62,13 @@ impl Context<'_> {
         retrier: Retrier,
         resume_at: &str,
     ) -> Task {
+        self.attempt(name, function, payload, retrier)
+            .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
+            .catch(self.to_fault(name, resume_at))
+    }
+
+    /// As [`Context::call`], for a step that says itself what its failure means.
+    pub fn attempt(&self, name: &str, function: &str, payload: Value, retrier: Retrier) -> Task {
         let permanent = [
             errors::STALE_EPOCH,
             errors::MAPPING_MISSING,
@@ -76,8 +83,6 @@ impl Context<'_> {
             .timeout_s(json!(ANY_FUNCTION_S))
             .retry(Retrier::on(&permanent, 0))
             .retry(retrier)
-            .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
-            .catch(self.to_fault(name, resume_at))
     }
 
     /// Leads to the fault handling, which names this state and resumes at `resume_at`. Only the error's name is kept:
@@ -139,6 +144,14 @@ impl Context<'_> {
             // Somebody else owns the circuit: this execution ends quietly.
             .catch(Catcher::on(&CONDITION_FAILED, "Superseded"))
             .catch(self.to_fault(name, resume_at))
+    }
+
+    /// A step that writes the circuit's item, if that is possible now, and says itself what its failure means.
+    pub fn try_write(&self, name: &str, arguments: Value) -> Task {
+        Task::new(name, UPDATE_ITEM)
+            .arguments(arguments)
+            .retry(Retrier::on(&CONDITION_FAILED, 0))
+            .retry(brief())
     }
 
     /// A step that announces something and goes on to `next` whether or not the announcement arrives: saying it must

@@ -15,6 +15,9 @@ fn variants() -> Vec<CircuitConfig> {
     let mut closes = CircuitConfig::default();
     closes.exhausted.then = ExhaustedThen::Close;
     closes.rejitter.strategy = Some(RejitterStrategy::Requeue);
+    let mut keeps = CircuitConfig::default();
+    keeps.retention.raise_to_s = Some(1_209_600);
+    keeps.redrive.after_close = crate::config::RedriveAfterClose::Incident;
     let mut errors = CircuitConfig::default();
     errors.alarm.signal = AlarmSignal::FunctionErrors;
     let mut composite = CircuitConfig::default();
@@ -22,7 +25,7 @@ fn variants() -> Vec<CircuitConfig> {
     composite.alarm.existing_alarm_arn =
         Some("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:failing".to_owned());
     composite.alarm.existing_alarm_is_composite = true;
-    vec![CircuitConfig::default(), fifo, health, fails, closes, errors, composite]
+    vec![CircuitConfig::default(), fifo, health, fails, closes, keeps, errors, composite]
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::hold::{asks_for_hold, hold_of};
 use super::probe::PROBE_FAILED_AT;
 use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient};
-use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, state};
+use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, clock, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
 use crate::circuit::{CloseReason, Phase, Transition, item};
@@ -49,13 +49,16 @@ fn choose_wait(context: &Context<'_>) -> State {
 }
 
 fn judge_rounds() -> State {
+    let until = jsonata("$millis() + $waitSeconds * 1000");
     Choice::new("JudgeRounds", Rule::when(format!("$rounds >= {MAX_ROUNDS}"), "HandOver"))
         .comment(
             "An execution fails at 25,000 history events: long outages go on in a fresh one well before that",
         )
         .or(Rule::when("$hold.until_ms > $millis()", "MarkHeld"))
         .or(Rule::when("$hold.until_ms > 0", "MarkReleased").assign("heldSignal", json!("expired")))
+        .or(Rule::when(clock::DUE, "CheckClock").assign("waitUntilMs", until.clone()))
         .assign("rounds", jsonata("$rounds + 1"))
+        .assign("waitUntilMs", until)
         .otherwise(state::AWAIT_RECOVERY)
 }
 
@@ -99,7 +102,7 @@ fn await_recovery(context: &Context<'_>) -> State {
         Some(Transition::Reopen),
         &[
             (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
-            (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($millis() + $waitSeconds * 1000)") })),
+            (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($waitUntilMs)") })),
             (item::PHASE, json!({ "S": Phase::Disabled.name() })),
             (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
             (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
@@ -108,12 +111,12 @@ fn await_recovery(context: &Context<'_>) -> State {
     );
     Task::new(state::AWAIT_RECOVERY, UPDATE_ITEM_AND_WAIT)
         .arguments(arguments)
-        .timeout_s(jsonata("$waitSeconds"))
+        .timeout_s(jsonata(clock::WAIT_S))
         .output(jsonata(signal_output()))
         .retry(Retrier::on(&["States.Timeout"], 0))
         .retry(Retrier::on(&CONDITION_FAILED, 0))
         .retry(patient())
-        .catch(Catcher::on(&["States.Timeout"], "BeginProbe"))
+        .catch(Catcher::on(&["States.Timeout"], "JudgeWait"))
         .catch(Catcher::on(&CONDITION_FAILED, "Superseded"))
         .catch(context.to_fault(state::AWAIT_RECOVERY, "ChooseWait"))
         .next("JudgeSignal")

@@ -137,6 +137,8 @@ pub struct Queue {
     expired: Vec<RemovedMessage>,
     expired_count: u64,
     purged_ms: Option<u64>,
+    /// A retention that was asked for, and from when on it is in force.
+    coming_retention: Option<(u64, u32)>,
     default_sender: Rc<str>,
 }
 
@@ -178,6 +180,7 @@ impl Queue {
             expired: Vec::new(),
             expired_count: 0,
             purged_ms: None,
+            coming_retention: None,
             default_sender: "AROAEXAMPLESENDER:producer".into(),
         }
     }
@@ -200,6 +203,40 @@ impl Queue {
     /// Changes the retention of all messages, those already queued included. (D)
     pub fn set_message_retention_s(&mut self, retention_s: u32) {
         self.config.message_retention_s = retention_s;
+    }
+
+    /// The same, in force only from `at_ms` on: AWS lets a change take up to 15 minutes. (D)
+    pub fn change_message_retention_s(&mut self, retention_s: u32, at_ms: u64, now_ms: u64) {
+        self.advance(now_ms);
+        self.coming_retention = Some((at_ms, retention_s));
+    }
+
+    /// The retention as the attributes show it: what was asked for last, in force or not. (U)
+    pub fn shown_retention_s(&self) -> u32 {
+        self.coming_retention.map_or(self.config.message_retention_s, |(_, retention_s)| retention_s)
+    }
+
+    /// Takes the first of the visible messages out, for a move back to the queue from which it was dead-lettered.
+    pub fn take_for_move(&mut self, now_ms: u64) -> Option<(Rc<str>, SendRequest)> {
+        self.advance(now_ms);
+        let here = self.messages.iter().filter(|(_, stored)| stored.place == Place::Visible);
+        let from_elsewhere = here.filter_map(|(slot, stored)| {
+            let source = stored.content.dead_letter_queue_source_arn.clone()?;
+            Some((stored.serial, slot, source))
+        });
+        let (_, slot, source) = from_elsewhere.min_by_key(|(serial, ..)| *serial)?;
+        let content = self.remove(slot, self.now_ms);
+        let request = SendRequest {
+            body: content.body,
+            attributes: content.attributes,
+            delay_s: None,
+            message_group_id: content.message_group_id,
+            message_deduplication_id: None,
+            aws_trace_header: content.aws_trace_header,
+            sender_id: Some(content.sender_id),
+            trace: content.trace,
+        };
+        Some((source, request))
     }
 
     /// Sends one message.
@@ -401,6 +438,11 @@ impl Queue {
     /// Lets time pass: what is due happens in the order of its own time, so that it does not matter how
     /// often anyone asks.
     pub fn advance(&mut self, now_ms: u64) {
+        if let Some((at_ms, retention_s)) = self.coming_retention.filter(|(at_ms, _)| *at_ms <= now_ms) {
+            self.coming_retention = None;
+            self.advance(at_ms);
+            self.config.message_retention_s = retention_s;
+        }
         self.now_ms = self.now_ms.max(now_ms);
         let retention_ms = u64::from(self.config.message_retention_s) * 1_000;
         loop {

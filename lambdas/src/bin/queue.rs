@@ -1,0 +1,19 @@
+//! The deployed `queue` function.
+// The futures of the SDK are nested deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, run, service_fn};
+use lambdas::aws::{Cloud, start_logging};
+use lambdas::failure::decode;
+use lambdas::queue;
+use serde_json::Value;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    start_logging();
+    let cloud = &Cloud::connect().await?;
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        queue::handle(&decode(event.payload)?, cloud).await.map_err(Diagnostic::from)
+    }))
+    .await
+}
