@@ -68,7 +68,7 @@ fn every_package_is_an_asset_and_lies_where_the_template_looks() {
         }
     }
     assert_eq!(looked_for, uploaded);
-    assert_eq!(uploaded.len(), 5);
+    assert_eq!(uploaded.len(), 6);
 }
 
 #[test]
@@ -76,13 +76,14 @@ fn packages_that_no_function_needs_are_left_out() {
     let packages = packages(&FunctionKind::ALL);
     let assembly = assembly("existing", Some(&packages));
     let copied: Vec<&str> = assembly.copies.keys().filter_map(|path| path.to_str()).collect();
-    assert_eq!(copied, ["mapping.zip", "probe.zip", "queue.zip", "rejitter.zip"]);
+    assert_eq!(copied, ["mapping.zip", "probe.zip", "queue.zip", "reconciler.zip", "rejitter.zip"]);
 }
 
 #[test]
 fn a_package_that_is_missing_is_named() {
-    let packages =
-        packages(&[FunctionKind::Mapping, FunctionKind::Probe, FunctionKind::Rejitter, FunctionKind::Queue]);
+    let own: Vec<FunctionKind> =
+        FunctionKind::ALL.into_iter().filter(|kind| *kind != FunctionKind::Consumer).collect();
+    let packages = packages(&own);
     let error = cloud_assembly(&common::variants()["example"], "mine", false, Some(&packages)).unwrap_err();
     assert_eq!(error.to_string(), "there is no package of the function consumer");
 }
@@ -94,7 +95,7 @@ fn without_packages_the_parameters_stay_and_the_assembly_warns() {
     let metadata = &json(&assembly, "manifest.json")["artifacts"]["mine"]["metadata"]["/mine"][0];
     assert_eq!(metadata["type"], "aws:cdk:warning");
     let said = metadata["data"].as_str().expect("text");
-    assert!(said.contains("(mapping, probe, queue, rejitter)"), "{said}");
+    assert!(said.contains("(mapping, probe, queue, reconciler, rejitter)"), "{said}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn every_command_explains_itself() {
     check("help", &["--help"]);
     check("help_drill", &["drill", "--help"]);
     check("help_drill_run", &["drill", "run", "--help"]);
+    check("help_drill_swarm", &["drill", "swarm", "--help"]);
     check("help_drill_list", &["drill", "list", "--help"]);
     check("help_drill_asl", &["drill", "asl", "--help"]);
     check("help_synth", &["synth", "--help"]);

@@ -14,7 +14,7 @@ use crate::{check, check_in};
 fn binaries(machine: u16, version: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("bin")).expect("a sandbox can be written");
-    for name in ["mapping", "probe", "rejitter", "queue", "consumer"] {
+    for name in ["mapping", "probe", "rejitter", "queue", "reconciler", "consumer"] {
         fs::write(sandbox.path("bin").join(name), elf(machine, &[version]))
             .expect("a sandbox can be written");
     }
@@ -27,7 +27,15 @@ fn binaries_become_packages_and_packages_an_assembly() {
     let ran = sandbox.run(&["package", "--binaries", "bin"]);
     assert_eq!(ran.code, 0, "{}", ran.shown());
     assert!(ran.stdout.contains("architecture arm64, digest "), "{}", ran.stdout);
-    let names = ["consumer.zip", "mapping.zip", "packages.json", "probe.zip", "queue.zip", "rejitter.zip"];
+    let names = [
+        "consumer.zip",
+        "mapping.zip",
+        "packages.json",
+        "probe.zip",
+        "queue.zip",
+        "reconciler.zip",
+        "rejitter.zip",
+    ];
     assert_eq!(sandbox.names("packages"), names);
     // Once more: the same bytes, and on standard output just what is in the list.
     let ran = sandbox.run(&["package", "--binaries", "bin", "--json", "--out", "again"]);

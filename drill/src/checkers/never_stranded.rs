@@ -19,6 +19,8 @@ pub struct NeverStranded {
     calm: Calm,
     /// Since when the breaker has kept it disabled.
     disabled_since: Option<Time>,
+    /// Somebody else disabled it while the breaker did not: it is theirs, whatever the breaker asks for afterwards.
+    disabled_by_others: bool,
     /// The configured end has come: it stays open until somebody acts.
     gave_up: bool,
     longest: Duration,
@@ -34,6 +36,7 @@ impl NeverStranded {
             may_fail: bounds.may_fail,
             calm: Calm::default(),
             disabled_since: None,
+            disabled_by_others: false,
             gave_up: false,
             longest: Duration::ZERO,
             reported: false,
@@ -63,13 +66,17 @@ impl Checker for NeverStranded {
         self.look(at);
         self.calm.observe(at, observation);
         match observation {
-            Observation::MappingAsked(settings) if settings.enabled => self.disabled_since = None,
-            Observation::MappingAsked(_) => {
+            Observation::MappingAsked(settings) if settings.enabled => {
+                (self.disabled_since, self.disabled_by_others) = (None, false);
+            }
+            Observation::MappingAsked(_) if !self.disabled_by_others => {
                 self.disabled_since.get_or_insert(at);
             }
-            Observation::MappingChangedByOthers(change) if change.enabled == Some(true) => {
-                self.disabled_since = None;
-            }
+            Observation::MappingChangedByOthers(change) => match change.enabled {
+                Some(true) => (self.disabled_since, self.disabled_by_others) = (None, false),
+                Some(false) => self.disabled_by_others = self.disabled_since.is_none(),
+                None => {}
+            },
             Observation::Announced(name) if *name == Announcement::Exhausted.detail_type() => {
                 self.gave_up = self.may_fail;
             }

@@ -42,7 +42,7 @@ impl Ending {
     /// What is missing for the drill to have come to this end; nothing when it has.
     pub fn missing(&self, standing: &Standing) -> Vec<String> {
         let mut missing = self.missing_deliveries(standing);
-        if standing.circuit != self.circuit {
+        if self.circuit != Ending::ANY_STATE && standing.circuit != self.circuit {
             missing.push(format!("the circuit is {}, not {}", standing.circuit, self.circuit));
         }
         let mapping_fits = match self.mapping {

@@ -119,7 +119,7 @@ pub enum Action {
 /// How a scenario is to end. Every field is a condition for its having converged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// State of the circuit.
+    /// State of the circuit; [`Ending::ANY_STATE`] where it is not said.
     pub circuit: &'static str,
     /// State of the mapping; [`Ending::AS_ITS_OWNER_WANTS`] for a settled one, disabled only if somebody else did it.
     pub mapping: &'static str,
@@ -135,4 +135,6 @@ impl Ending {
     /// A mapping that is settled. Whether it is what its owner wants is judged by the promise `exact_restore`, which follows
     /// that; a queue behind a mapping that is disabled need not be drained.
     pub const AS_ITS_OWNER_WANTS: &'static str = "as its owner wants it";
+    /// Whatever state the circuit is in.
+    pub const ANY_STATE: &'static str = "any";
 }
