@@ -1,6 +1,6 @@
 //! What only the reconciler needs: executions, alarms, the bus, whole items.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
@@ -46,7 +46,7 @@ impl ReconcilerCloud {
         })
     }
 
-    async fn item(&self, key: String) -> Result<HashMapItem, CallError> {
+    async fn item(&self, key: String) -> Result<Item, CallError> {
         let call = self
             .cloud
             .dynamodb
@@ -57,15 +57,14 @@ impl ReconcilerCloud {
             .send()
             .await;
         let output = call.map_err(|error| call_error("GetItem", Text::Kept, &error))?;
-        Ok(HashMapItem(output.item.unwrap_or_default()))
+        Ok(Item(output.item.unwrap_or_default().into_iter().collect()))
     }
 }
 
-/// An item as the SDK gives it: the one map here whose order nobody sees, because it is only asked by name.
-#[allow(clippy::disallowed_types, reason = "the SDK's own type; it is never iterated")]
-struct HashMapItem(HashMap<String, AttributeValue>);
+/// An item of the table, asked by the names of its attributes.
+struct Item(BTreeMap<String, AttributeValue>);
 
-impl HashMapItem {
+impl Item {
     fn text(&self, name: &str) -> Option<String> {
         self.0.get(name)?.as_s().ok().cloned()
     }
