@@ -29,19 +29,26 @@ impl Text {
         Text::Literal(text.into())
     }
 
-    /// These texts one after the other; neighbouring literals become one.
+    /// These texts one after the other: a literal if all are, `Fn::Sub` where that can say it, else `Fn::Join`.
     pub fn joined(parts: Vec<Text>) -> Text {
-        let mut joined: Vec<Text> = Vec::new();
-        for part in parts {
-            match (joined.last_mut(), part) {
-                (Some(Text::Literal(before)), Text::Literal(text)) => before.push_str(&text),
-                (_, part) => joined.push(part),
+        let mut all_literal = true;
+        let mut sub = String::new();
+        for part in &parts {
+            all_literal &= matches!(part, Text::Literal(_));
+            match part {
+                // `${!` stands for a `${` that is meant as it is.
+                Text::Literal(text) => sub.push_str(&text.replace("${", "${!")),
+                Text::Ref(id) => sub.push_str(&format!("${{{id}}}")),
+                Text::GetAtt(id, attribute) => sub.push_str(&format!("${{{id}.{attribute}}}")),
+                Text::Sub(text) => sub.push_str(text),
+                Text::ArnParts(..) | Text::Joined(_) => return Text::Joined(parts),
             }
         }
-        match joined.as_slice() {
-            [Text::Literal(only)] => Text::Literal(only.clone()),
-            _ => Text::Joined(joined),
+        if all_literal {
+            let literal = |part| if let Text::Literal(text) = part { text } else { String::new() };
+            return Text::Literal(parts.into_iter().map(literal).collect());
         }
+        Text::Sub(sub)
     }
 
     /// A text with `${...}` in it.
