@@ -30,7 +30,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
 
 /// No hold, as the variable `hold` says it.
 pub fn no_hold() -> Value {
-    json!({ "until_ms": 0, "by": "none", "reason": "" })
+    json!({ "until_ms": 0, "by": "none", "reason": "none" })
 }
 
 /// What `source` asks for, as a JSONata object: bounded in time and length, and no hold when it names no time.

@@ -84,3 +84,21 @@ fn every_task_has_a_catcher_for_everything() {
         }
     }
 }
+
+/// asl-validator refuses an empty text in `Assign` and `Output`.
+#[test]
+fn no_text_is_empty() {
+    fn check(path: &str, value: &serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => assert!(!text.is_empty(), "{path} is empty"),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| check(path, item)),
+            serde_json::Value::Object(fields) => {
+                fields.iter().for_each(|(name, field)| check(&format!("{path}/{name}"), field));
+            }
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+        }
+    }
+    for circuit in variants() {
+        check("", &state_machine("orders", &circuit).to_value());
+    }
+}
