@@ -292,20 +292,7 @@ fn judge_record() -> State {
 
 /// While the breaker only waits, a mapping that is enabled was enabled by somebody else.
 fn check_still_disabled(context: &Context<'_>) -> State {
-    context
-        .call(
-            "CheckStillDisabled",
-            placeholder::MAPPING_FUNCTION,
-            json!({
-                "action": "inspect",
-                "fence": context.fence(),
-                "mappings": jsonata("[$recorded[enabled].uuid]"),
-            }),
-            patient(),
-            "ChooseWait",
-        )
-        .output(jsonata("{'enabled_count': $states.result.Payload.enabled_count}"))
-        .next("JudgeStillDisabled")
+    context.count_enabled("CheckStillDisabled", "ChooseWait").next("JudgeStillDisabled")
 }
 
 fn judge_still_disabled() -> State {

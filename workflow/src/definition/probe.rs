@@ -287,20 +287,7 @@ fn limited(context: &Context<'_>) -> Vec<State> {
     .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
     .assign("resumeAt", json!("DisableMappings"))
     .otherwise("AnnounceFault");
-    let check = context
-        .call(
-            "CheckLimited",
-            placeholder::MAPPING_FUNCTION,
-            json!({
-                "action": "inspect",
-                "fence": context.fence(),
-                "mappings": jsonata("[$recorded[enabled].uuid]"),
-            }),
-            patient(),
-            "DisableMappings",
-        )
-        .output(jsonata("{'enabled_count': $states.result.Payload.enabled_count}"))
-        .next("JudgeStillLimited");
+    let check = context.count_enabled("CheckLimited", "DisableMappings").next("JudgeStillLimited");
     let judge_check =
         Choice::new("JudgeStillLimited", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
             .comment("A mapping that is disabled during the limited close was disabled by somebody else")

@@ -85,6 +85,17 @@ impl Context<'_> {
             .retry(retrier)
     }
 
+    /// Looks how many of the mappings that the breaker may touch are enabled now; answers `{enabled_count}`.
+    pub fn count_enabled(&self, name: &str, resume_at: &str) -> Task {
+        let payload = json!({
+            "action": "inspect",
+            "fence": self.fence(),
+            "mappings": jsonata("[$recorded[enabled].uuid]"),
+        });
+        self.call(name, placeholder::MAPPING_FUNCTION, payload, patient(), resume_at)
+            .output(jsonata("{'enabled_count': $states.result.Payload.enabled_count}"))
+    }
+
     /// Leads to the fault handling, which names this state and resumes at `resume_at`. Only the error's name is kept:
     /// its cause could hold what a consumer said.
     pub fn to_fault(&self, name: &str, resume_at: &str) -> Catcher {
