@@ -42,6 +42,11 @@ pub enum Fault {
 pub enum Consumer {
     Answers(&'static str),
     Fails(&'static str),
+    /// Answers these bytes, with this function error; whether it did its work is not known.
+    Mumbles {
+        function_error: Option<String>,
+        payload: Vec<u8>,
+    },
     Hangs,
     /// Throttled this many times, healthy from then on.
     Throttled(u32),
@@ -528,11 +533,15 @@ impl Functions for World {
                     ));
                 }
                 Consumer::Breaks(kind) => return Err(failure("Invoke", *kind)),
-                Consumer::Answers(_) | Consumer::Fails(_) | Consumer::Hangs => {}
+                Consumer::Answers(_) | Consumer::Fails(_) | Consumer::Mumbles { .. } | Consumer::Hangs => {}
             }
             self.tried.borrow_mut().push(body.clone());
             match &*consumer {
                 Consumer::Fails(payload) => return Ok(answered(Some("Unhandled"), payload)),
+                Consumer::Mumbles { function_error, payload } => {
+                    let (function_error, payload) = (function_error.clone(), payload.clone());
+                    return Ok(Invocation::Answered { function_error, payload });
+                }
                 Consumer::Hangs => {
                     self.now_ms.set(self.now_ms.get() + deadline.as_millis() as u64);
                     return Ok(Invocation::DeadlineExceeded);

@@ -28,7 +28,7 @@ impl Write for Captured {
 }
 
 /// The log of `work` at the most talkative level.
-fn log_of(work: impl FnOnce()) -> String {
+pub fn log_of(work: impl FnOnce()) -> String {
     let captured = Captured::default();
     let writer = captured.clone();
     let subscriber = tracing_subscriber::fmt()

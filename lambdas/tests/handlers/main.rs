@@ -7,6 +7,7 @@
 
 mod consumer;
 mod fake;
+mod fuzz;
 mod logs;
 mod mapping;
 mod probe;

@@ -48,7 +48,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
 fn check_input(context: &Context<'_>) -> State {
     let triggers = Trigger::ALL.map(|trigger| format!("'{}'", trigger.name())).join(", ");
     let fits = format!(
-        "$states.input.circuit = '{}' and $states.input.trigger in [{triggers}] and \
+        "$type($states.input) = 'object' and $states.input.circuit = '{}' and $states.input.trigger in [{triggers}] and \
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
