@@ -6,7 +6,9 @@ use serde_json::json;
 use workflow::circuit::{Phase, item};
 use workflow::contract::WaitCommand;
 
+use crate::checkers::{Actor, Observation};
 use crate::cloud::Cloud;
+use crate::cloud::mappings::Update;
 use crate::report::Topic;
 use crate::run::CIRCUIT;
 
@@ -27,6 +29,21 @@ pub fn abort_owner(cloud: &Cloud, phase: Phase) {
         return;
     }
     later(cloud, move |cloud| abort_owner(cloud, phase));
+}
+
+/// Disables the mapping as soon as the item says `phase` and the change is accepted: Lambda refuses one while another is in
+/// progress, and an operator tries again.
+pub fn disable_mapping_in(cloud: &Cloud, phase: Phase, uuid: &str) {
+    if cloud.circuit_attribute(CIRCUIT, item::PHASE).as_deref() == Some(phase.name()) {
+        let update = Update { enabled: Some(false), maximum_concurrency: None };
+        if cloud.update_mapping(uuid, update, Actor::Outsider).is_ok() {
+            cloud.observe(&Observation::OutsiderActed);
+            cloud.note(Topic::Drill, format!("an operator disables the mapping ({})", phase.name()));
+            return;
+        }
+    }
+    let uuid = uuid.to_owned();
+    later(cloud, move |cloud| disable_mapping_in(cloud, phase, &uuid));
 }
 
 /// Gives a command to the execution that owns the circuit, as soon as it waits for one.

@@ -372,6 +372,7 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
         Action::RepeatAlarmEvent => cloud.repeat_alarm_event(),
         Action::RequestTrip => cloud.request_trip(CIRCUIT, "requested by a drill"),
         Action::LoseNextAlarmEvent => cloud.lose_next_alarm_event(),
+        Action::DisableMappingIn(phase) => operators::disable_mapping_in(cloud, phase, uuid),
         Action::AbortOwner(phase) => operators::abort_owner(cloud, phase),
         Action::HoldCircuit(length) => {
             let until_ms = cloud.now_ms() + length.as_millis() as u64;

@@ -70,6 +70,9 @@ scenarios! {
     disabled_by_nobody_we_know on [1, 7, 42],
     hold_expires on [1, 7, 42],
     held_owner_dies on [1, 7, 42],
+    probe_answer_lost on [1, 7, 42],
+    disabled_in_limited_close on [1, 7, 42],
+    disabled_while_restoring on [1, 7, 42],
 }
 
 #[test]
@@ -369,6 +372,36 @@ mod promised {
         // The schedule and the event may both start one; only one of them takes over.
         assert!(told.with(Topic::Circuit, "(epoch 3)").is_empty(), "{}", told.story());
         assert_eq!(told.with(Topic::Event, "Circuit Held").len(), 2, "{}", told.story());
+    }
+
+    pub fn probe_answer_lost(told: &Told) {
+        assert!(!told.with(Topic::Event, "Circuit Faulted (").is_empty(), "{}", told.story());
+        assert!(told.with(Topic::Event, "state=ProbeConsumer").len() > 1, "{}", told.story());
+    }
+
+    pub fn disabled_in_limited_close(told: &Told) {
+        assert_eq!(told.with(Topic::Workflow, "ABORTED").len(), 1, "{}", told.story());
+        let disabled = told.first(Topic::Drill, "an operator disables the mapping").expect("somebody did");
+        let taken_over = told.first(Topic::Circuit, "(epoch 2)").expect("another execution took over");
+        assert!(disabled < taken_over, "{}", told.story());
+        assert_eq!(
+            told.with(Topic::Event, "Circuit Closed (close_reason=overruled").len(),
+            1,
+            "{}",
+            told.story()
+        );
+    }
+
+    pub fn disabled_while_restoring(told: &Told) {
+        assert_eq!(told.with(Topic::Drill, "an operator disables the mapping").len(), 1, "{}", told.story());
+        let way = ["Disabling", "Disabled", "Enabling", "Enabled", "Disabling", "Disabled"];
+        assert_eq!(told.about(Topic::Mapping), way, "{}", told.story());
+        assert_eq!(
+            told.with(Topic::Event, "Circuit Closed (close_reason=overruled").len(),
+            1,
+            "{}",
+            told.story()
+        );
     }
 
     pub fn last_receives(told: &Told) {

@@ -7,11 +7,13 @@ use drill::faults::{FaultKind, FaultPlan};
 use drill::swarm::{Fleet, run_scenario, run_seed, scenario};
 
 /// Seeds that showed a defect when the swarm first met them, and what it was: the changelog has the stories.
-const REGRESSIONS: [(u64, &str); 4] = [
+const REGRESSIONS: [(u64, &str); 6] = [
     (10, "a settling time below the time until quiet"),
     (281, "an operator's disable after a dead owner had given the mapping back"),
     (300, "the same with another deployment in between"),
     (682, "an operator's disable during a limited close"),
+    (2_405_171_881_970, "a probe beside one whose answer was lost"),
+    (2_405_171_881_040, "an operator's disable in a limited close whose execution had died"),
 ];
 
 fn hashes(threads: usize) -> BTreeMap<u64, String> {

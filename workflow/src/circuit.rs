@@ -216,9 +216,11 @@ pub enum Phase {
     Disabled,
     /// A limited close: the mappings are enabled with a small concurrency, or about to be.
     Limiting,
+    /// As `Limiting`, and Lambda has accepted it. Whoever disables a mapping now is somebody else.
+    Limited,
     /// The mappings get their recorded settings back, or are about to.
     Restoring,
-    /// The mappings have their recorded settings back, which was seen. Whoever disables one now is somebody else.
+    /// As `Restoring`, and Lambda has accepted it. Whoever disables a mapping now is somebody else.
     Restored,
     /// Disabled, and the owner has given up as configured (`exhausted.then = "fail"`): open until somebody acts.
     GivenUp,
@@ -226,8 +228,15 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Phase; 6] =
-        [Phase::Opening, Phase::Disabled, Phase::Limiting, Phase::Restoring, Phase::Restored, Phase::GivenUp];
+    pub const ALL: [Phase; 7] = [
+        Phase::Opening,
+        Phase::Disabled,
+        Phase::Limiting,
+        Phase::Limited,
+        Phase::Restoring,
+        Phase::Restored,
+        Phase::GivenUp,
+    ];
 
     /// The value of the item's `phase`.
     pub fn name(self) -> &'static str {
@@ -235,6 +244,7 @@ impl Phase {
             Phase::Opening => "opening",
             Phase::Disabled => "disabled",
             Phase::Limiting => "limiting",
+            Phase::Limited => "limited",
             Phase::Restoring => "restoring",
             Phase::Restored => "restored",
             Phase::GivenUp => "given_up",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use workflow::config::{ALARM_LAG_S, CircuitConfig};
+use workflow::definition::stale_probe_s;
 
 use crate::cloud::Knobs;
 
@@ -48,8 +49,14 @@ impl Bounds {
         let probe_s = circuit.probe.long_poll_s + circuit.probe_deadline_s() + SLACK_S;
         // Every message may be in flight, or put aside by a probe: they are waited for, then live traffic is tried.
         let flight_s = facts.visibility_timeout_s.max(wait_s) + MAX_DELAY_S + SLACK_S;
-        let opening_s =
-            transition_s + circuit.open.quiet_grace_s + facts.function_timeout_s + STEP_RETRIES_S + SLACK_S;
+        // The last probe before may still run.
+        let stale_probe_s = stale_probe_s(circuit);
+        let opening_s = stale_probe_s
+            + transition_s
+            + circuit.open.quiet_grace_s
+            + facts.function_timeout_s
+            + STEP_RETRIES_S
+            + SLACK_S;
         let watch_s = circuit
             .close
             .limited_watch_s

@@ -231,6 +231,7 @@ impl Live {
             | Action::RepeatAlarmEvent
             | Action::LoseNextAlarmEvent
             | Action::AbortOwner(_)
+            | Action::DisableMappingIn(_)
             | Action::HoldCircuit(_)
             | Action::ReleaseCircuit
             | Action::CloseCircuit

@@ -40,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         dead_letters_not_told_apart(),
     ];
     all.extend(super::outside::all());
+    all.extend(super::regressions::all());
     all
 }
 
@@ -126,7 +127,7 @@ fn brownout() -> Scenario {
     scenario
 }
 
-fn empty_queue() -> Scenario {
+pub fn empty_queue() -> Scenario {
     let mut scenario =
         outage_until("empty_queue", "all messages are gone while the circuit is open", minutes(25));
     scenario.traffic =

@@ -3,6 +3,7 @@
 mod catalogue;
 mod ending;
 mod outside;
+mod regressions;
 
 use std::time::Duration;
 
@@ -106,6 +107,8 @@ pub enum Action {
     LoseNextAlarmEvent,
     /// Somebody stops the execution that owns the circuit, as soon as the circuit's item says this phase.
     AbortOwner(Phase),
+    /// An operator disables the mapping as soon as the circuit's item says this phase and Lambda accepts the change.
+    DisableMappingIn(Phase),
     /// An operator holds the circuit for so long.
     HoldCircuit(Duration),
     /// An operator ends the hold.

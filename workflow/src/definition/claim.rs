@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::hold::{HELD_ATTRIBUTES, hold_of};
-use super::probe::PROBE_FAILED_AT;
+use super::probe::{PROBE_FAILED_AT, PROBE_FROM, after_stale_probe};
 use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
@@ -32,7 +32,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         describe_owner(context),
         judge_owner(),
         take_over(context),
-        judge_take_over(),
+        judge_take_over(context),
         Wait::seconds("AwaitStaleCalls", json!(MAPPING_TIMEOUT_S))
             .comment("A call of the mapping function may outlive the execution that made it, for its timeout at most")
             .next("JudgeRecord"),
@@ -86,6 +86,7 @@ fn check_input(context: &Context<'_>) -> State {
         carried("lastError", "'none'"),
         carried("outageError", "'none'"),
         carried("quietAtMs", "0"),
+        carried(PROBE_FROM, "0"),
     ];
     if context.circuit.alarm.signal.sees_probes() {
         known.push(carried(PROBE_FAILED_AT, "0"));
@@ -272,9 +273,10 @@ fn take_over(context: &Context<'_>) -> State {
         .next("JudgeTakeOver")
 }
 
-fn judge_take_over() -> State {
+fn judge_take_over(context: &Context<'_>) -> State {
     Choice::new("JudgeTakeOver", Rule::when("$seenOwner = $from", "JudgeRecord"))
         .comment("Who hands over has no call in progress; who died may have one")
+        .assign(PROBE_FROM, after_stale_probe(context))
         .otherwise("AwaitStaleCalls")
 }
 
@@ -283,7 +285,8 @@ fn judge_record() -> State {
     let was = |phase: Phase| format!("$phase = '{}'", phase.name());
     Choice::new("JudgeRecord", Rule::when("$count($recorded) = 0", "InspectMappings"))
         .or(Rule::when(was(Phase::Restoring), "RestoreMappings"))
-        .or(Rule::when(was(Phase::Restored), "AwaitFreshWindow"))
+        .or(Rule::when(was(Phase::Restored), "AwaitEnabled").assign("settleFromMs", jsonata("$millis()")))
+        .or(Rule::when(was(Phase::Limited), "CheckReopening").assign("announcedOpen", json!(true)))
         .or(Rule::when(format!("{} or {}", was(Phase::Disabled), was(Phase::GivenUp)), "CheckStillDisabled")
             .assign("announcedOpen", json!(true))
             .assign("quietAtMs", jsonata("$quietAtMs > 0 ? $quietAtMs : $millis()")))

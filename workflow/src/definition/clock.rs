@@ -163,7 +163,7 @@ fn record(context: &Context<'_>, name: &str, next: &str) -> State {
 fn judge_wait() -> State {
     Choice::new("JudgeWait", Rule::when(format!("$waitUntilMs - $millis() > {CUT_SHORT_MS}"), "CheckClock"))
         .comment("A wait that ended early was cut short at a mark of the loss clock")
-        .otherwise("BeginProbe")
+        .otherwise("AwaitLastProbe")
 }
 
 fn judge_clock() -> State {

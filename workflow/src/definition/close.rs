@@ -100,6 +100,15 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         )
         .assign("settleFromMs", jsonata("$millis()"))
         .output(json!({}))
+        .next("MarkRestored");
+    let restored = context
+        .write(
+            "MarkRestored",
+            context.write_arguments(None, &[(item::PHASE, json!({ "S": Phase::Restored.name() }))], &[]),
+            "MarkRestored",
+        )
+        .comment("Whoever takes over from here on only looks: a mapping that is disabled by then was disabled by somebody else")
+        .output(json!({}))
         .next("AwaitEnabled");
     let await_enabled = Wait::seconds("AwaitEnabled", json!(circuit.open.settle_poll_s)).next("CheckEnabled");
     let check = context
@@ -108,11 +117,11 @@ fn restore(context: &Context<'_>) -> Vec<State> {
             placeholder::MAPPING_FUNCTION,
             json!({ "action": "check_enabled", "fence": context.fence(), "recorded": jsonata("$recorded") }),
             patient(),
-            "RestoreMappings",
+            "AwaitEnabled",
         )
         .output(jsonata("$states.result.Payload"))
         .next("JudgeEnabled");
-    let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "MarkRestored"))
+    let judge = Choice::new("JudgeEnabled", Rule::when("$states.input.done", "AwaitFreshWindow"))
         .or(Rule::when(
             // It was enabled and is disabled for good: somebody else wants it so, and keeps it.
             format!(
@@ -122,25 +131,25 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         )
         .assign("closeReason", json!(CloseReason::Overruled.name())))
         .or(Rule::when(
-            format!("($millis() - $settleFromMs) / 1000 > {}", circuit.open.settle_timeout_s),
+            // Disabled for less than that, it may be the change that does not show yet, or somebody else's wish.
+            format!(
+                "$states.input.state != 'Disabled' and ($millis() - $settleFromMs) / 1000 > {}",
+                circuit.open.settle_timeout_s
+            ),
             "AnnounceFault",
         )
         .assign("fault", json!({ "state": "CheckEnabled", "error": "Breaker.NotSettled" }))
-        .assign("resumeAt", json!("RestoreMappings")))
+        // Enabled with other settings it is given its own again. Between two states it may be on its way to where
+        // somebody else wants it: that is only looked at.
+        .assign(
+            "resumeAt",
+            jsonata("$states.input.state = 'Enabled' ? 'RestoreMappings' : 'AwaitEnabled'"),
+        ))
         .otherwise("AwaitEnabled");
-    let restored = context
-        .write(
-            "MarkRestored",
-            context.write_arguments(None, &[(item::PHASE, json!({ "S": Phase::Restored.name() }))], &[]),
-            "MarkRestored",
-        )
-        .comment("Whoever takes over from here on leaves the mappings alone: one that is disabled by then was disabled by somebody else")
-        .output(json!({}))
-        .next("AwaitFreshWindow");
     let fresh = Wait::seconds("AwaitFreshWindow", jsonata(fresh_window_s(context)))
         .comment("Messages flow again; until the old failures have left the alarm's window it cannot tell a relapse")
         .next("MarkClosed");
-    vec![mark, restore, await_enabled, check, judge, restored, fresh]
+    vec![mark, restore, restored, await_enabled, check, judge, fresh]
 }
 
 /// Marks the circuit closed, then resets the alarm: in this order a relapse that shows in between is a new transition

@@ -10,8 +10,18 @@ use crate::errors;
 use crate::events::Announcement;
 
 /// Where an execution can resume. Each step is safe to repeat.
-const RESUME_POINTS: [&str; 6] =
-    ["InspectMappings", "DisableMappings", "ChooseWait", "MarkRestoring", "RestoreMappings", "MarkClosed"];
+const RESUME_POINTS: [&str; 10] = [
+    "InspectMappings",
+    "DisableMappings",
+    "ChooseWait",
+    "CheckReopening",
+    "YieldLimited",
+    "MarkRestoring",
+    "RestoreMappings",
+    "MarkRestored",
+    "AwaitEnabled",
+    "MarkClosed",
+];
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     let announce = context.announce(

@@ -154,5 +154,5 @@ fn judge_released() -> State {
         Rule::when("$heldSignal = 'close'", "MarkRestoring")
             .assign("closeReason", json!(CloseReason::Operator.name())),
     )
-    .otherwise("BeginProbe")
+    .otherwise("AwaitLastProbe")
 }

@@ -137,6 +137,12 @@ pub fn probe_timeout_s(circuit: &CircuitConfig) -> u32 {
     (circuit.probe.long_poll_s + circuit.probe_deadline_s() + PROBE_MARGIN_S).min(900)
 }
 
+/// For how long a probe may still run after nobody waits for its answer any more, seconds: what is left of its function's
+/// time, and an invocation of the consumer that the function has begun at its end.
+pub fn stale_probe_s(circuit: &CircuitConfig) -> u32 {
+    probe_timeout_s(circuit) + circuit.facts().function_timeout_s
+}
+
 /// The state machine of the circuit `name` as JSON text on one line, with the placeholders of
 /// [`placeholder`] in it: the very bytes of the template's `DefinitionString`.
 ///

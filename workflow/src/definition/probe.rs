@@ -1,21 +1,22 @@
 //! Probe: one message, one invocation, one verdict; and what follows from it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
-    MAX_SUSPECTS, SCARCE_RECEIVES, clock, placeholder, placeholder_value, state,
+    MAX_SUSPECTS, SCARCE_RECEIVES, clock, placeholder, placeholder_value, stale_probe_s, state,
 };
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
 use crate::circuit::{CloseReason, Phase, Transition, item};
-use crate::config::{ALARM_LAG_S, ExhaustedThen};
+use crate::config::{ALARM_LAG_S, ExhaustedThen, FaultThen};
 use crate::errors;
 use crate::events::Announcement;
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     let mut states = vec![
+        await_last_probe(),
         begin(context),
         probe(context),
         judge(context),
@@ -23,6 +24,8 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         judge_exhausted(context),
         announce_exhausted(context),
     ];
+    // There also where a health check makes a limited close needless: a predecessor may not have had one.
+    states.extend(reopening(context));
     if context.circuit.probe.health_check_function_arn.is_some() {
         states.push(check_health(context));
     } else {
@@ -39,6 +42,22 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         ));
     }
     states
+}
+
+/// Variable that holds before which moment no probe may begin, milliseconds since the Unix epoch: one whose answer was lost,
+/// or that a dead owner began, may still run.
+pub const PROBE_FROM: &str = "probeFromMs";
+
+/// The moment from which no earlier probe can still run, for [`PROBE_FROM`].
+pub fn after_stale_probe(context: &Context<'_>) -> Value {
+    jsonata(format!("$millis() + {}", u64::from(stale_probe_s(context.circuit)) * 1_000))
+}
+
+fn await_last_probe() -> State {
+    let seconds = format!("$max([0, $ceil((${PROBE_FROM} - $millis()) / 1000)])");
+    Wait::seconds("AwaitLastProbe", jsonata(seconds))
+        .comment("Two probes never run at once: one that was never answered, or that a dead owner began, may still run")
+        .next("BeginProbe")
 }
 
 /// Marks the circuit half-open. A stale owner learns here that it is one, before it touches a message.
@@ -73,10 +92,16 @@ fn probe(context: &Context<'_>) -> State {
         payload["max_receive_count"] = json!(count);
     }
     // A consumer whose answer was lost may still be running: a probe is repeated at once only when the function itself
-    // says that none is. Everything else pauses in the fault handling.
+    // says that none is. After everything else the next one waits until it cannot.
     let retrier = Retrier::on(&[errors::TRANSIENT, "Lambda.TooManyRequestsException"], 4).backoff(5, 2.0, 30);
     context
-        .call(state::PROBE_CONSUMER, placeholder::PROBE_FUNCTION, payload, retrier, "ChooseWait")
+        .attempt(state::PROBE_CONSUMER, placeholder::PROBE_FUNCTION, payload, retrier)
+        .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
+        .catch(
+            context
+                .to_fault(state::PROBE_CONSUMER, "ChooseWait")
+                .assign(PROBE_FROM, after_stale_probe(context)),
+        )
         // The function answered: whatever failed before has passed.
         .assign("faults", json!(0))
         .assign("oldestMs", jsonata(clock::OLDEST_MET))
@@ -172,7 +197,7 @@ fn judge_exhausted(context: &Context<'_>) -> State {
         used_up = format!("({used_up} or $failedProbes >= {count})");
     }
     // After a limited close that failed the mappings are disabled again before anything else is decided.
-    Choice::new("JudgeExhausted", Rule::when("$limited", "DisableMappings"))
+    Choice::new("JudgeExhausted", Rule::when("$limited", "CheckReopening"))
         .or(Rule::when(format!("$not($exhausted) and {used_up}"), "AnnounceExhausted")
             .assign("exhausted", json!(true)))
         .otherwise("ChooseWait")
@@ -224,9 +249,12 @@ fn check_health(context: &Context<'_>) -> State {
 /// The limited close: live traffic at a small concurrency stands in for the probe that an empty queue cannot give.
 fn limited(context: &Context<'_>) -> Vec<State> {
     let circuit = context.circuit;
-    let limiting = [(item::PHASE, json!({ "S": Phase::Limiting.name() }))];
+    let phase = |phase: Phase| {
+        let phase = [(item::PHASE, json!({ "S": phase.name() }))];
+        context.write_arguments(None, &phase, &[])
+    };
     let mark = context
-        .write("MarkLimiting", context.write_arguments(None, &limiting, &[]), "ChooseWait")
+        .write("MarkLimiting", phase(Phase::Limiting), "ChooseWait")
         .output(json!({}))
         .next("LimitMappings");
     let limit = context
@@ -243,6 +271,11 @@ fn limited(context: &Context<'_>) -> Vec<State> {
             "DisableMappings",
         )
         .assign("limited", json!(true))
+        .output(json!({}))
+        .next("MarkLimited");
+    let mark_limited = context
+        .write("MarkLimited", phase(Phase::Limited), "CheckReopening")
+        .comment("Whoever takes over from here on looks first: a mapping that is disabled by then was disabled by somebody else")
         .output(json!({}))
         .next("AnnounceHalfOpened");
     let announce = context.announce(
@@ -273,7 +306,7 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .arguments(named)
         .output(jsonata(format!("{{'state': $string($states.result.{list}[0].StateValue)}}")))
         .retry(brief())
-        .catch(context.to_fault("ReadAlarm", "DisableMappings"))
+        .catch(context.to_fault("ReadAlarm", "CheckReopening"))
         .next("JudgeLimited");
     let judge = Choice::new(
         "JudgeLimited",
@@ -285,13 +318,27 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .assign("closeReason", json!(CloseReason::Recovered.name())))
     .comment("An alarm that is gone proves nothing: that is a fault")
     .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
-    .assign("resumeAt", json!("DisableMappings"))
+    .assign("resumeAt", json!("CheckReopening"))
     .otherwise("AnnounceFault");
-    let check = context.count_enabled("CheckLimited", "DisableMappings").next("JudgeStillLimited");
+    let check = context.count_enabled("CheckLimited", "CheckReopening").next("JudgeStillLimited");
     let judge_check =
         Choice::new("JudgeStillLimited", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
             .comment("A mapping that is disabled during the limited close was disabled by somebody else")
             .otherwise("ReadAlarm");
+    vec![mark, limit, mark_limited, announce, watch, check, judge_check, read, judge]
+}
+
+/// Before the mappings are disabled again after a limited close: one that is disabled already was disabled by somebody else,
+/// whose wish would be lost among the breaker's own disables.
+fn reopening(context: &Context<'_>) -> Vec<State> {
+    let check = context.count_enabled("CheckReopening", "CheckReopening").next("JudgeReopening");
+    let mut judge =
+        Choice::new("JudgeReopening", Rule::when("$states.input.enabled_count = 0", "YieldLimited"));
+    if context.circuit.fault.then == FaultThen::Restore {
+        // Resuming here after a fault, the mapping is to be given back; it is enabled, and needs its own settings only.
+        judge = judge.or(Rule::when("$resumeAt = 'CheckReopening'", "MarkRestoring")
+            .assign("closeReason", json!(CloseReason::Faulted.name())));
+    }
     // It is disabled, and stays so: only the limit is taken back.
     let give_up = context
         .call(
@@ -299,12 +346,12 @@ fn limited(context: &Context<'_>) -> Vec<State> {
             placeholder::MAPPING_FUNCTION,
             json!({ "action": "disable", "fence": context.fence(), "recorded": jsonata("$recorded") }),
             patient(),
-            "DisableMappings",
+            "YieldLimited",
         )
         .assign("closeReason", json!(CloseReason::Overruled.name()))
         .output(json!({}))
         .next("AnnounceOverruled");
-    vec![mark, limit, announce, watch, check, judge_check, give_up, read, judge]
+    vec![check, judge.otherwise("DisableMappings"), give_up]
 }
 
 /// Variable that holds when a probe failed last, where the alarm sees probes.

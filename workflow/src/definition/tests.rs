@@ -85,6 +85,44 @@ fn every_task_has_a_catcher_for_everything() {
     }
 }
 
+/// Names of the states that `value`, a state's `Assign`, says to resume at.
+fn resumed_at(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, field)| match field.as_str() {
+                // An expression chooses among names in quotes.
+                Some(text) if name == "resumeAt" && text.starts_with("{%") => {
+                    let names = text.split('\'').skip(1).step_by(2);
+                    names
+                        .filter(|name| name.starts_with(char::is_uppercase) && *name != "Enabled")
+                        .map(str::to_owned)
+                        .collect()
+                }
+                Some(text) if name == "resumeAt" => vec![text.to_owned()],
+                _ => resumed_at(field),
+            })
+            .collect(),
+        serde_json::Value::Array(items) => items.iter().flat_map(resumed_at).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A fault in an owned circuit never ends its execution: every place to resume at is one that `Resume` knows.
+#[test]
+fn every_fault_finds_its_way_back() {
+    for circuit in variants() {
+        let machine = state_machine("orders", &circuit).to_value();
+        let rules = machine["States"]["Resume"]["Choices"].to_string();
+        let mut named = resumed_at(&machine["States"]);
+        named.retain(|name| name != NOWHERE);
+        assert!(named.len() > 10, "the test looks in the right place: {named:?}");
+        for name in named {
+            assert!(rules.contains(&format!("$resumeAt = '{name}'")), "nothing resumes at {name}");
+        }
+    }
+}
+
 /// asl-validator refuses an empty text in `Assign` and `Output`.
 #[test]
 fn no_text_is_empty() {

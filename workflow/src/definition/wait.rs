@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::hold::{asks_for_hold, hold_of};
-use super::probe::PROBE_FAILED_AT;
+use super::probe::{PROBE_FAILED_AT, PROBE_FROM};
 use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient};
 use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, clock, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
@@ -72,6 +72,7 @@ fn hand_over(context: &Context<'_>) -> State {
         "lastError": jsonata("$lastError"),
         "outageError": jsonata("$outageError"),
         "quietAtMs": jsonata("$quietAtMs"),
+        PROBE_FROM: jsonata(format!("${PROBE_FROM}")),
     });
     if context.circuit.alarm.signal.sees_probes() {
         carried[PROBE_FAILED_AT] = jsonata(format!("${PROBE_FAILED_AT}"));
@@ -140,5 +141,5 @@ fn judge_signal() -> State {
     .or(Rule::when(asks_for_hold(), "MarkHeld").assign("hold", jsonata("$states.input.hold")))
     .or(Rule::when("$states.input.command = 'check'", "CheckStillDisabled"))
     .comment("Any other signal says that it is worth a probe now")
-    .otherwise("BeginProbe")
+    .otherwise("AwaitLastProbe")
 }
