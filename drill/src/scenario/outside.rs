@@ -34,10 +34,10 @@ fn owner_dies() -> Scenario {
 fn owner_dies_while_restoring() -> Scenario {
     let mut scenario = outage_until(
         "owner_dies_while_restoring",
-        "the execution is stopped just before it gives the mapping back; another one goes on with that",
+        "the execution is stopped while the mapping is being enabled again; another one goes on with that",
         minutes(35),
     );
-    scenario.actions = vec![(minutes(6), Action::AbortOwner(Phase::Restoring))];
+    scenario.actions = vec![(minutes(6), Action::AbortOwner(Phase::Restored))];
     scenario
 }
 
