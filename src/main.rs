@@ -20,6 +20,11 @@ use crate::exit::ExitCode;
 use crate::printer::Printer;
 use crate::problem::Refusal;
 
+/// A drill is made of small allocations, which cost about a third of its time with the allocator of glibc
+/// (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,8 +1,15 @@
 //! Words that DynamoDB does not take as bare attribute names in expressions.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// The words of [`RESERVED_WORDS`]: each expression of each call asks for several.
+static SORTED: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| RESERVED_WORDS.split_ascii_whitespace().collect());
+
 /// Whether a word is reserved; case does not matter.
 pub fn is_reserved(word: &str) -> bool {
-    RESERVED_WORDS.split_ascii_whitespace().any(|reserved| reserved.eq_ignore_ascii_case(word))
+    SORTED.contains(word.to_ascii_uppercase().as_str())
 }
 
 /// "Reserved words in DynamoDB" of the developer guide, misspellings included.

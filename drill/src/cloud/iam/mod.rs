@@ -52,6 +52,7 @@ struct Statement {
     allows: bool,
     /// Service principals; only trust policies have them.
     services: Vec<String>,
+    /// In lower case.
     actions: Vec<String>,
     resources: Vec<String>,
     conditions: Vec<Condition>,
@@ -125,9 +126,10 @@ impl Role {
     /// is asked about with the resource `*`. `context` has the values of condition keys; a condition on
     /// a key that is not in it does not hold.
     pub fn decide(&self, action: &str, resource: &str, context: &BTreeMap<String, String>) -> Decision {
+        let action = action.to_ascii_lowercase();
         let mut decision = Decision::NotAllowed;
         for (policy, statements) in &self.policies {
-            for statement in statements.iter().filter(|one| one.covers(action, resource, context)) {
+            for statement in statements.iter().filter(|one| one.covers(&action, resource, context)) {
                 if !statement.allows {
                     return Decision::Denied { policy: policy.clone() };
                 }
@@ -165,7 +167,7 @@ impl Role {
     pub fn can_be_assumed_by(&self, service: &str, context: &BTreeMap<String, String>) -> bool {
         let applies = |statement: &&Statement| {
             statement.services.iter().any(|one| one == service)
-                && statement.covers("sts:AssumeRole", "*", context)
+                && statement.covers("sts:assumerole", "*", context)
         };
         let mut statements = self.trust.iter().filter(applies).peekable();
         statements.peek().is_some() && statements.all(|statement| statement.allows)
@@ -173,9 +175,9 @@ impl Role {
 }
 
 impl Statement {
+    /// `action` in lower case: IAM takes no notice of its case.
     fn covers(&self, action: &str, resource: &str, context: &BTreeMap<String, String>) -> bool {
-        let action = action.to_ascii_lowercase();
-        self.actions.iter().any(|pattern| matches_wildcards(&pattern.to_ascii_lowercase(), &action))
+        self.actions.iter().any(|pattern| matches_wildcards(pattern, action))
             && self.resources.iter().any(|pattern| matches_wildcards(pattern, resource))
             && self.conditions.iter().all(|condition| {
                 context.get(&condition.key).is_some_and(|value| {
@@ -190,17 +192,24 @@ impl Statement {
 
 /// Whether a text matches a pattern in which `*` stands for any characters and `?` for one.
 fn matches_wildcards(pattern: &str, text: &str) -> bool {
+    if pattern.is_ascii() && text.is_ascii() {
+        return matches(pattern.as_bytes(), text.as_bytes(), b'*', b'?');
+    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    matches(&pattern, &text, '*', '?')
+}
+
+fn matches<C: PartialEq>(pattern: &[C], text: &[C], any: C, one: C) -> bool {
     let (mut at, mut position) = (0, 0);
     // Where the last star was, and how much of the text it has taken so far.
     let mut star: Option<(usize, usize)> = None;
     while position < text.len() {
         match (pattern.get(at), star) {
-            (Some('*'), _) => {
+            (Some(sign), _) if *sign == any => {
                 star = Some((at, position));
                 at += 1;
             }
-            (Some(one), _) if *one == '?' || *one == text[position] => {
+            (Some(sign), _) if *sign == one || *sign == text[position] => {
                 at += 1;
                 position += 1;
             }
@@ -212,7 +221,7 @@ fn matches_wildcards(pattern: &str, text: &str) -> bool {
             (_, None) => return false,
         }
     }
-    pattern[at..].iter().all(|one| *one == '*')
+    pattern[at..].iter().all(|sign| *sign == any)
 }
 
 fn note(resource: &Resource, properties: Properties, errors: &mut Vec<LoadError>) {
@@ -312,6 +321,7 @@ fn read_statement(properties: &mut Properties, trust: bool) -> Statement {
     for action in actions.iter().filter(|action| !action.contains(':') && *action != "*") {
         properties.problem("Action", format!("{action}: an action is service:Name"));
     }
+    let actions = actions.iter().map(|action| action.to_ascii_lowercase()).collect();
     let conditions = read_conditions(properties);
     Statement { allows: effect == "Allow", services, actions, resources, conditions }
 }
