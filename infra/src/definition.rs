@@ -62,6 +62,14 @@ impl Definition {
             .ok()
             .filter(Value::is_object)
             .ok_or_else(|| SynthError::DefinitionNotJson { circuit: circuit.to_owned() })?;
+        Definition::of(circuit, text, &json)
+    }
+
+    /// What the definition of a circuit needs, whose `text` is that of `json`.
+    ///
+    /// # Errors
+    /// [`SynthError::UnknownPlaceholder`], [`SynthError::UnknownIntegration`].
+    pub fn of(circuit: &str, text: String, json: &Value) -> Result<Definition, SynthError> {
         let placeholders = placeholders(&text);
         if let Some(name) = placeholders.iter().find(|name| !placeholder::ALL.contains(&name.as_str())) {
             return Err(SynthError::UnknownPlaceholder {
@@ -72,7 +80,7 @@ impl Definition {
         }
         let mut integrations = BTreeSet::new();
         let mut tasks = Vec::new();
-        collect_tasks("(the machine)", &json, &mut tasks);
+        collect_tasks("(the machine)", json, &mut tasks);
         for (state, resource) in tasks {
             integrations.insert(integration(resource).ok_or_else(|| SynthError::UnknownIntegration {
                 circuit: circuit.to_owned(),

@@ -57,6 +57,23 @@ pub(crate) fn pretty(value: &Value) -> String {
     text
 }
 
+/// Bytes of [`pretty`].
+fn pretty_len(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(1);
+    serde_json::to_writer_pretty(&mut counter, value).expect("a JSON value has only string keys");
+    counter.0
+}
+
 /// JSON as YAML. Every text is quoted, because YAML takes many a plain one for something else: a date, an octal number.
 fn yaml(value: &Value) -> String {
     serde_saphyr::to_string_with_options(value, serde_saphyr::ser_options! { quote_all: true })
@@ -111,7 +128,8 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
     let mut definitions = BTreeMap::new();
     let mut watched = Vec::new();
     for (name, circuit) in &config.circuits {
-        let definition = Definition::read(name, workflow::definition::definition(name, circuit))?;
+        let machine = workflow::definition::state_machine(name, circuit).into_value();
+        let definition = Definition::of(name, machine.to_string(), &machine)?;
         let breaker = CircuitBreaker {
             name,
             circuit,
@@ -126,7 +144,7 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
     reconciler(&mut template, &assets, config, &shared, &watched)?;
     let assembly =
         Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };
-    let count = assembly.template_json().len();
+    let count = pretty_len(&assembly.template);
     if count > MAX_TEMPLATE_BYTES {
         return Err(SynthError::TooMany { what: "bytes of template", count, max: MAX_TEMPLATE_BYTES });
     }

@@ -173,7 +173,7 @@ impl View<'_> {
 
     fn evaluate(&self, expr: &Expr) -> Answer<JValue> {
         let mut context = Context::new();
-        for name in &expr.names {
+        for name in expr.names() {
             if name == "states" {
                 context.bind(name.clone(), self.states(expr)?);
             } else if let Some(data) = self.variables.get(name) {
@@ -184,7 +184,7 @@ impl View<'_> {
             EvaluatorOptions { timeout_ms: Some(EVALUATION_LIMIT_MS), ..EvaluatorOptions::default() };
         let mut evaluator = Evaluator::with_options(context, options);
         functions::register(&mut evaluator, expr, self.oracle);
-        match evaluator.evaluate(&expr.ast, &JValue::Undefined) {
+        match evaluator.evaluate(expr.ast(), &JValue::Undefined) {
             Ok(JValue::Undefined) => Err(returned_nothing(expr)),
             Ok(value) => Ok(value),
             Err(error) => Err(threw(expr, error.message())),

@@ -1,6 +1,8 @@
 //! JSONata expressions of a definition: read once, checked for what Step Functions rejects.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use jsonata_core::ast::{AstNode, BinaryOp, PathStep, Stage};
 use jsonata_core::parser;
@@ -14,9 +16,43 @@ pub(super) struct Expr {
     pub source: String,
     /// The field it stands in, as failures name it: `Output/items[0]`.
     pub field: String,
-    pub ast: AstNode,
-    /// Names that it reads as variables or calls as functions, without the `$`.
-    pub names: BTreeSet<String>,
+    parsed: Rc<Parsed>,
+}
+
+/// What is read from an expression's text, wherever it stands.
+struct Parsed {
+    ast: AstNode,
+    walk: Walk,
+}
+
+/// Texts that a thread keeps parsed. A workflow has some two hundred expressions, most of them the same whatever is
+/// configured; the rest hold numbers of the configuration.
+const MAX_KEPT_COUNT: usize = 2_000;
+
+thread_local! {
+    /// Drills run by the thousand on one thread, each with a workflow of its own.
+    static KEPT: RefCell<BTreeMap<String, Rc<Parsed>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Reads a text, or finds it read before.
+fn parsed(source: &str) -> Result<Rc<Parsed>, Vec<Problem>> {
+    if let Some(parsed) = KEPT.with_borrow(|kept| kept.get(source).cloned()) {
+        return Ok(parsed);
+    }
+    let ast = parser::parse(source).map_err(|error| {
+        let problem = format!("is no valid JSONata expression: {}", error.display_message());
+        vec![Problem::new(problem, "see docs.jsonata.org; Step Functions uses JSONata 2.0.6")]
+    })?;
+    let mut walk = Walk::default();
+    walk.node(&ast, true);
+    let parsed = Rc::new(Parsed { ast, walk });
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() >= MAX_KEPT_COUNT {
+            kept.clear();
+        }
+        kept.insert(source.to_owned(), Rc::clone(&parsed));
+    });
+    Ok(parsed)
 }
 
 /// A JSON value in which any string may be an expression.
@@ -39,6 +75,7 @@ pub(super) struct Offers {
 }
 
 /// What is wrong with an expression, and what to do instead.
+#[derive(Clone)]
 pub(super) struct Problem {
     pub problem: String,
     pub hint: &'static str,
@@ -60,17 +97,23 @@ impl Expr {
     /// when the state machine is created.
     pub fn parse(source: &str, field: &str, offers: Offers) -> Result<Expr, Vec<Problem>> {
         let source = source.trim();
-        let ast = parser::parse(source).map_err(|error| {
-            let problem = format!("is no valid JSONata expression: {}", error.display_message());
-            vec![Problem::new(problem, "see docs.jsonata.org; Step Functions uses JSONata 2.0.6")]
-        })?;
-        let mut walk = Walk::default();
-        walk.node(&ast, true);
-        walk.check_states(offers);
-        if !walk.problems.is_empty() {
-            return Err(walk.problems);
+        let parsed = parsed(source)?;
+        let mut problems = parsed.walk.problems.clone();
+        problems.extend(parsed.walk.problems_with(offers));
+        if !problems.is_empty() {
+            return Err(problems);
         }
-        Ok(Expr { source: source.to_owned(), field: field.to_owned(), ast, names: walk.names })
+        Ok(Expr { source: source.to_owned(), field: field.to_owned(), parsed })
+    }
+
+    /// The expression itself.
+    pub fn ast(&self) -> &AstNode {
+        &self.parsed.ast
+    }
+
+    /// Names that it reads as variables or calls as functions, without the `$`.
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.parsed.walk.names
     }
 }
 
@@ -233,7 +276,9 @@ impl Walk {
         self.problems.push(Problem::new(problem, hint));
     }
 
-    fn check_states(&mut self, offers: Offers) {
+    /// What is wrong with the expression in a field that offers this.
+    fn problems_with(&self, offers: Offers) -> Vec<Problem> {
+        let mut problems = Vec::new();
         for field in &self.states_fields {
             let (offered, hint) = match field.as_str() {
                 "input" | "context" => (true, ""),
@@ -252,9 +297,10 @@ impl Walk {
             };
             if !offered {
                 let problem = format!("reads $states.{field}, which does not exist here");
-                self.problems.push(Problem::new(problem, hint));
+                problems.push(Problem::new(problem, hint));
             }
         }
+        problems
     }
 }
 
@@ -347,7 +393,7 @@ mod tests {
     #[test]
     fn names_are_collected_wherever_they_stand() {
         let source = "$a.b[$c = 1].($uuid() & $d) ~> $f";
-        let names = Expr::parse(source, "Output", Offers::default()).map(|e| e.names);
+        let names = Expr::parse(source, "Output", Offers::default()).map(|e| e.names().clone());
         let names: Vec<String> = names.unwrap_or_default().into_iter().collect();
         assert_eq!(names, ["a", "c", "d", "f", "uuid"]);
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
@@ -184,11 +185,12 @@ impl<'a> Fields<'a> {
     /// Any JSON in which strings may be expressions.
     pub fn template(&self, name: &'static str, offers: Offers) -> Option<Template> {
         let value = self.get(name)?;
-        Some(self.template_of(name, value, offers))
+        Some(self.template_of(&name, value, offers))
     }
 
     /// As [`Fields::template`], for the value at a path below a field: `Assign/x`.
-    pub fn template_of(&self, path: &str, value: &Value, offers: Offers) -> Template {
+    /// The path is written only where something needs it.
+    pub fn template_of(&self, path: &dyn Display, value: &Value, offers: Offers) -> Template {
         if !self.jsonata {
             return Template::literal(value);
         }
@@ -198,14 +200,14 @@ impl<'a> Fields<'a> {
                 None => Template::literal(value),
             },
             Value::Array(items) => {
-                let part = |(index, item)| self.template_of(&format!("{path}[{index}]"), item, offers);
+                let part = |(index, item)| self.template_of(&format_args!("{path}[{index}]"), item, offers);
                 let parts: Vec<Template> = items.iter().enumerate().map(part).collect();
                 let literal = parts.iter().all(|part| matches!(part, Template::Literal(_)));
                 if literal { Template::literal(value) } else { Template::Array(parts) }
             }
             Value::Object(fields) => {
                 let part = |(name, field): (&String, &Value)| {
-                    (name.clone(), self.template_of(&format!("{path}/{name}"), field, offers))
+                    (name.clone(), self.template_of(&format_args!("{path}/{name}"), field, offers))
                 };
                 let parts: Vec<(String, Template)> = fields.iter().map(part).collect();
                 let literal = parts.iter().all(|(_, part)| matches!(part, Template::Literal(_)));
@@ -215,12 +217,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn expression_template(&self, path: &str, value: &Value, source: &str, offers: Offers) -> Template {
+    fn expression_template(
+        &self,
+        path: &dyn Display,
+        value: &Value,
+        source: &str,
+        offers: Offers,
+    ) -> Template {
         match Expr::parse(source, &format!("{}{path}", self.prefix), offers) {
             Ok(expr) => Template::Expr(expr),
             Err(problems) => {
                 for problem in problems {
-                    self.report(path, Some(value), &problem.problem, problem.hint);
+                    self.report(&path.to_string(), Some(value), &problem.problem, problem.hint);
                 }
                 // The document is refused; what stands here is never evaluated.
                 Template::literal(value)

@@ -43,7 +43,7 @@ type Answer = Result<JValue, EvaluatorError>;
 
 /// Gives an evaluator those of the functions that the expression names.
 pub(super) fn register(evaluator: &mut Evaluator, expr: &Expr, oracle: &Rc<Oracle>) {
-    for name in &expr.names {
+    for name in expr.names() {
         let function: fn(&Oracle, &[JValue]) -> Answer = match name.as_str() {
             "partition" => |_, args| partition(args),
             "range" => |_, args| range(args),

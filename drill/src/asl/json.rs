@@ -10,20 +10,31 @@ use serde_json::{Map, Number, Value};
 pub(super) fn read(text: &str) -> Result<(Value, Vec<String>), serde_json::Error> {
     let repeated = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Node { path: String::new(), repeated: &repeated }.deserialize(&mut reader)?;
+    let value = Node { path: &Path::Top, repeated: &repeated }.deserialize(&mut reader)?;
     reader.end()?;
     Ok((value, repeated.into_inner()))
 }
 
-struct Node<'a> {
-    path: String,
-    repeated: &'a RefCell<Vec<String>>,
+/// Where a value stands; written only for what is reported.
+enum Path<'a> {
+    Top,
+    Item(&'a Path<'a>, usize),
+    Field(&'a Path<'a>, &'a str),
 }
 
-impl Node<'_> {
-    fn below(&self, step: impl fmt::Display) -> Node<'_> {
-        Node { path: format!("{}/{step}", self.path), repeated: self.repeated }
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Top => Ok(()),
+            Path::Item(above, index) => write!(f, "{above}/{index}"),
+            Path::Field(above, name) => write!(f, "{above}/{name}"),
+        }
     }
+}
+
+struct Node<'a> {
+    path: &'a Path<'a>,
+    repeated: &'a RefCell<Vec<String>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -63,20 +74,23 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(self.below(items.len()))? {
-            items.push(item);
+        loop {
+            let path = Path::Item(self.path, items.len());
+            match seq.next_element_seed(Node { path: &path, repeated: self.repeated })? {
+                Some(item) => items.push(item),
+                None => return Ok(Value::Array(items)),
+            }
         }
-        Ok(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            let node = self.below(&name);
+            let path = Path::Field(self.path, &name);
             if fields.contains_key(&name) {
-                self.repeated.borrow_mut().push(node.path.clone());
+                self.repeated.borrow_mut().push(path.to_string());
             }
-            let value = map.next_value_seed(node)?;
+            let value = map.next_value_seed(Node { path: &path, repeated: self.repeated })?;
             fields.insert(name, value);
         }
         Ok(Value::Object(fields))

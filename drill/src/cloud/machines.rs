@@ -1,6 +1,6 @@
 //! Step Functions: executions of the stack's state machines, their task tokens, and the services that they call.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use workflow::circuit::item;
 use super::bus::AlarmStateRequest;
 use super::cloudformation::{Kind, Stack};
 use super::cloudwatch::AlarmState;
-use super::dynamodb::{ItemError, Table};
+use super::dynamodb::{ItemError, Table, item_to_json};
 use super::error::ServiceError;
 use super::world::{Cloud, CloudError, text};
 use crate::asl::{
@@ -77,8 +77,8 @@ impl Machines {
     }
 
     /// The executions so far, by ARN.
-    pub fn executions(&self) -> BTreeMap<String, Execution> {
-        self.executions.borrow().clone()
+    pub fn executions(&self) -> Ref<'_, BTreeMap<String, Execution>> {
+        self.executions.borrow()
     }
 }
 
@@ -373,8 +373,8 @@ impl ExecutionHost {
             let mut tables = self.cloud.tables.borrow_mut();
             let Some(table) = tables.get_mut(name) else { return Err(no_table(prefix, name)) };
             self.allow(prefix, "dynamodb:UpdateItem", table.arn())?;
-            let key = arguments.pointer(&format!("/Key/{}", item::CIRCUIT)).cloned().unwrap_or_default();
-            let own = |table: &Table| table.items().find(|found| found[item::CIRCUIT] == key);
+            let key = arguments.get("Key").and_then(|key| text(key.get(item::CIRCUIT)?, "S"));
+            let own = |table: &Table| table.find(key?).map(item_to_json);
             let before = own(table);
             let result = table.update_item(arguments);
             (before, result, own(table))

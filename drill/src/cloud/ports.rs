@@ -608,13 +608,11 @@ impl Circuits for Ports<'_> {
         };
         let way = self.begin(operation, "dynamodb:GetItem", &arn).await?;
         self.fenced_at.set(Some(self.cloud.now()));
-        let request =
-            json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": circuit } }, "ConsistentRead": true });
-        let answer = self.cloud.tables.borrow()[&name]
-            .get_item(&request)
-            .map_err(|error| call_error(operation, error.error))?;
-        let epoch = answer.pointer(&format!("/Item/{}/N", item::EPOCH)).and_then(Value::as_str);
-        self.finish(way, operation, Ok(epoch.and_then(|text| text.parse().ok()))).await
+        let epoch = {
+            let tables = self.cloud.tables.borrow();
+            tables[&name].find(circuit).and_then(|found| found.get(item::EPOCH)?.whole())
+        };
+        self.finish(way, operation, Ok(epoch)).await
     }
 }
 

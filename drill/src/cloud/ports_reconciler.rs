@@ -11,6 +11,7 @@ use workflow::contract::{TripRequest, WaitCommand};
 use workflow::events::SOURCE;
 
 use super::cloudwatch::StateValue;
+use super::dynamodb::{AttributeValue, Item};
 use super::ports::{Ports, call_error};
 
 impl Ports<'_> {
@@ -22,31 +23,27 @@ impl Ports<'_> {
         Ok((name.clone(), table.arn().to_owned()))
     }
 
-    async fn item(&self, key: String) -> Result<Value, CallError> {
+    /// The item with this key; an empty one where there is none.
+    async fn item(&self, key: &str) -> Result<Item, CallError> {
         let operation = "GetItem";
         let (name, arn) = self.table(operation)?;
         let answer = self.begin(operation, "dynamodb:GetItem", &arn).await?;
-        let request =
-            json!({ "TableName": name, "Key": { item::CIRCUIT: { "S": key } }, "ConsistentRead": true });
-        let found = self.cloud.tables.borrow()[&name]
-            .get_item(&request)
-            .map(|found| found.get("Item").cloned().unwrap_or_default())
-            .map_err(|error| call_error(operation, error.error));
-        self.finish(answer, operation, found).await
+        let found = self.cloud.tables.borrow()[&name].find(key).cloned().unwrap_or_default();
+        self.finish(answer, operation, Ok(found)).await
     }
 }
 
-fn string(item: &Value, name: &str) -> Option<String> {
-    item.pointer(&format!("/{name}/S"))?.as_str().map(str::to_owned)
+fn string(item: &Item, name: &str) -> Option<String> {
+    item.get(name)?.text().map(str::to_owned)
 }
 
-fn number(item: &Value, name: &str) -> Option<u64> {
-    item.pointer(&format!("/{name}/N"))?.as_str()?.parse().ok()
+fn number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.whole()
 }
 
 impl CircuitItems for Ports<'_> {
     async fn circuit_item(&self, circuit: &str) -> Result<CircuitItem, CallError> {
-        let found = self.item(circuit.to_owned()).await?;
+        let found = self.item(circuit).await?;
         let state = string(&found, item::STATE).and_then(|name| CircuitState::from_name(&name));
         Ok(CircuitItem {
             state: state.unwrap_or(CircuitState::Closed),
@@ -59,11 +56,11 @@ impl CircuitItems for Ports<'_> {
     }
 
     async fn watch(&self, circuit: &str) -> Result<Watch, CallError> {
-        let found = self.item(watch_key(circuit)).await?;
-        let announced = found.pointer(&format!("/{}/BOOL", watch::DISABLED_ANNOUNCED));
+        let found = self.item(&watch_key(circuit)).await?;
+        let announced = found.get(watch::DISABLED_ANNOUNCED);
         Ok(Watch {
             disabled_since_ms: number(&found, watch::DISABLED_SINCE_MS),
-            disabled_announced: announced.and_then(Value::as_bool).unwrap_or_default(),
+            disabled_announced: announced == Some(&AttributeValue::Bool(true)),
             blind: string(&found, watch::BLIND),
             tripped_at_ms: number(&found, watch::TRIPPED_AT_MS),
         })

@@ -29,6 +29,7 @@ mod queue;
 mod receive;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 pub use config::{QueueConfig, RedrivePolicy};
 pub use counts::QueueCounts;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use rand::RngExt as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
-use workflow::circuit::item;
 use workflow::config::CircuitConfig;
 
 use super::bus::Rules;
@@ -272,9 +271,8 @@ impl World {
     /// A string attribute of a circuit's item.
     pub fn circuit_attribute(&self, circuit: &str, name: &str) -> Option<String> {
         let tables = self.tables.borrow();
-        let items = tables.values().flat_map(Table::items);
-        let own = items.into_iter().find(|item| item[item::CIRCUIT]["S"] == circuit)?;
-        own[name]["S"].as_str().map(str::to_owned)
+        let own = tables.values().find_map(|table| table.find(circuit))?;
+        own.get(name)?.text().map(str::to_owned)
     }
 
     /// Executions that have not ended.

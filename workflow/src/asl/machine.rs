@@ -72,12 +72,19 @@ impl StateMachine {
 
     /// The definition as JSON.
     pub fn to_value(&self) -> Value {
-        let states: Map<String, Value> = self
-            .states
-            .iter()
-            .map(|state| (state.name.clone(), Value::Object(state.fields.clone())))
-            .collect();
-        json!({ "Comment": self.comment, "QueryLanguage": "JSONata", "StartAt": self.start, "States": states })
+        self.clone().into_value()
+    }
+
+    /// The definition as JSON, made of the machine itself.
+    pub fn into_value(self) -> Value {
+        let states: Map<String, Value> =
+            self.states.into_iter().map(|state| (state.name, Value::Object(state.fields))).collect();
+        Value::Object(Map::from_iter([
+            ("Comment".to_owned(), Value::String(self.comment)),
+            ("QueryLanguage".to_owned(), json!("JSONata")),
+            ("StartAt".to_owned(), Value::String(self.start)),
+            ("States".to_owned(), Value::Object(states)),
+        ]))
     }
 
     fn flaws(&self) -> Vec<Flaw> {

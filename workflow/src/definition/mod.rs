@@ -149,7 +149,7 @@ pub fn stale_probe_s(circuit: &CircuitConfig) -> u32 {
 /// # Panics
 /// Never for a configuration without errors: that the machine is sound is a property of this crate, held by its tests.
 pub fn definition(name: &str, circuit: &CircuitConfig) -> String {
-    let value = state_machine(name, circuit).to_value();
+    let value = state_machine(name, circuit).into_value();
     serde_json::to_string(&value).expect("a JSON value can be written")
 }
 
@@ -169,8 +169,8 @@ pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
         close::states(&context),
         after::states(&context),
         fault::states(&context),
-    ]
-    .concat();
+    ];
+    let states = states.into_iter().flatten().collect();
     let comment = format!("Circuit breaker {name}: claim, open, wait, probe, close");
     StateMachine::new(&comment, state::CHECK_INPUT, states).expect("the tests hold that the machine is sound")
 }

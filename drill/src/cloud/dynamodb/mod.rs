@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 use self::condition::{Condition, check_failed, parse_projection};
 use self::path::{Path, Placeholders, project};
 use self::update::Update;
-use self::value::{AttributeValue, Item, item_from_json, item_size_bytes, item_to_json};
+pub use self::value::{AttributeValue, Item, item_to_json};
+use self::value::{item_from_json, item_size_bytes};
 use super::cloudformation::problem::{Properties, PropertyProblem};
 use super::error::ServiceError;
 
@@ -148,6 +149,11 @@ impl Table {
     /// Every item in JSON form, in the order of their keys.
     pub fn items(&self) -> impl Iterator<Item = Value> {
         self.items.values().map(item_to_json)
+    }
+
+    /// The item with this text as its only key, as the model itself looks at it.
+    pub fn find(&self, key: &str) -> Option<&Item> {
+        self.items.get(&vec![AttributeValue::S(key.to_owned()).to_json().to_string()])
     }
 
     /// `GetItem`.

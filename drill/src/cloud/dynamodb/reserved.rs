@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// The words of [`RESERVED_WORDS`]: each expression of each call asks for several.
-static SORTED: LazyLock<BTreeSet<&str>> =
-    LazyLock::new(|| RESERVED_WORDS.split_ascii_whitespace().collect());
+static SORTED: LazyLock<BTreeSet<&str>> = LazyLock::new(|| RESERVED_WORDS.split_ascii_whitespace().collect());
 
 /// Whether a word is reserved; case does not matter.
 pub fn is_reserved(word: &str) -> bool {

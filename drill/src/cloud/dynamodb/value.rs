@@ -88,6 +88,22 @@ impl AttributeValue {
         }
     }
 
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::S(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one without a fraction and a sign.
+    pub fn whole(&self) -> Option<u64> {
+        match self {
+            Self::N(number) => number.to_string().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The short name of the value's type, such as `N`.
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -1,7 +1,6 @@
 //! The queue itself: where each message is, and how time moves it.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,6 +14,7 @@ use super::ids::{MessageId, sequence_number};
 use super::knobs::SqsKnobs;
 use super::limits::check_send;
 use super::message::{Content, MovedMessage, SendOutcome, SendRequest};
+use super::timers::{Timer, Timers};
 use crate::cloud::cfn_properties::PropertyError;
 use crate::cloud::error::ServiceError;
 
@@ -79,13 +79,6 @@ pub(super) struct Stored {
     pub timer_stamp: u64,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    at_ms: u64,
-    stamp: u64,
-    slot: usize,
-}
-
 /// A message's place in a log by time; it stays when the message leaves, and is dropped when its turn comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LogEntry {
@@ -125,7 +118,7 @@ pub struct Queue {
     next_stamp: u64,
     pub(super) messages: Slab<Stored>,
     pub(super) order: Order,
-    timers: BinaryHeap<Reverse<Timer>>,
+    timers: Timers,
     deduplication: Deduplication,
     /// By send time, for retention: those sent here, and those moved here, whose times come in any order.
     sent_log: VecDeque<LogEntry>,
@@ -170,7 +163,7 @@ impl Queue {
             next_stamp: 0,
             messages: Slab::new(),
             order,
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             deduplication: Deduplication::default(),
             sent_log: VecDeque::new(),
             moved_log: BTreeSet::new(),
@@ -458,7 +451,7 @@ impl Queue {
     }
 
     fn fire_timer(&mut self) {
-        if let Some(Reverse(timer)) = self.timers.pop() {
+        if let Some(timer) = self.timers.pop() {
             self.make_visible(timer.slot, timer.at_ms);
         }
     }
@@ -483,7 +476,7 @@ impl Queue {
 
     /// The time of the next timer that still counts.
     fn next_timer_ms(&mut self) -> Option<u64> {
-        while let Some(Reverse(timer)) = self.timers.peek() {
+        while let Some(timer) = self.timers.first() {
             if self.messages.get(timer.slot).is_some_and(|stored| stored.timer_stamp == timer.stamp) {
                 return Some(timer.at_ms);
             }
@@ -496,7 +489,7 @@ impl Queue {
     pub(super) fn set_timer(&mut self, slot: usize, at_ms: u64) {
         self.next_stamp += 1;
         self.messages[slot].timer_stamp = self.next_stamp;
-        self.timers.push(Reverse(Timer { at_ms, stamp: self.next_stamp, slot }));
+        self.timers.push(Timer { at_ms, stamp: self.next_stamp, slot });
     }
 
     /// Moves a message to another place, and keeps the counts and its group right.
