@@ -38,6 +38,8 @@ pub struct LastReceive {
 #[derive(Debug, Default)]
 pub struct Books {
     fates: Vec<Fate>,
+    /// Messages of which a copy is in the dead-letter queue.
+    dead_lettered: u64,
     copies_made: u64,
     incomplete_copies: u64,
 }
@@ -124,8 +126,9 @@ impl Books {
 
     /// A copy went to the dead-letter queue. Answers its last receive.
     pub fn dead_lettered(&mut self, trace: u32) -> Option<LastReceive> {
-        let fate = self.fate(trace);
+        let fate = &mut self.fates[trace as usize];
         fate.queued_count = fate.queued_count.saturating_sub(1);
+        self.dead_lettered += u64::from(fate.dead_count == 0);
         fate.dead_count += 1;
         let processed = fate.processed_count > 0;
         fate.last_receive.map(|last| LastReceive { processed, ..last })
@@ -147,9 +150,8 @@ impl Books {
 
     /// A copy was deleted by the dead-letter queue's retention.
     pub fn expired_dead(&mut self, trace: u32) {
-        let fate = self.fate(trace);
-        fate.dead_count = fate.dead_count.saturating_sub(1);
-        fate.expired = true;
+        self.left_dead_letters(trace);
+        self.fate(trace).expired = true;
     }
 
     /// A copy is nowhere to be found.
@@ -160,22 +162,33 @@ impl Books {
 
     /// A copy was moved back from the dead-letter queue.
     pub fn redriven(&mut self, trace: u32) {
+        self.left_dead_letters(trace);
         let fate = self.fate(trace);
-        fate.dead_count = fate.dead_count.saturating_sub(1);
         fate.queued_count += 1;
         fate.last_receive = None;
+    }
+
+    /// Messages in the dead-letter queue.
+    pub fn dead_lettered_count(&self) -> u64 {
+        self.dead_lettered
+    }
+
+    fn left_dead_letters(&mut self, trace: u32) {
+        let fate = &mut self.fates[trace as usize];
+        self.dead_lettered -= u64::from(fate.dead_count == 1);
+        fate.dead_count = fate.dead_count.saturating_sub(1);
     }
 
     /// The sums.
     pub fn balance(&self) -> Balance {
         let mut balance = Balance {
             sent: self.fates.len() as u64,
+            dead_lettered: self.dead_lettered,
             copies_made: self.copies_made,
             incomplete_copies: self.incomplete_copies,
             ..Balance::default()
         };
         for fate in &self.fates {
-            balance.dead_lettered += u64::from(fate.dead_count > 0);
             if fate.processed_count > 0 {
                 balance.processed += 1;
                 balance.reprocessed += u64::from(fate.processed_count > 1);

@@ -76,6 +76,9 @@ pub trait Observer {
     /// Functions allows [`crate::asl::HISTORY_LIMIT_COUNT`].
     fn longest_history(&mut self, _event_count: u64) {}
 
+    /// The drill is over: so many events were run for it. The work that it took, the same on every machine.
+    fn events_run(&mut self, _count: u64) {}
+
     /// The drill is over: which corners it reached, and how often each kind of fault struck.
     fn reached(&mut self, _tally: &Tally, _faults: &[(FaultKind, u64)]) {}
 }

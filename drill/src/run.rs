@@ -245,6 +245,7 @@ impl Drill {
         self.cloud.settle_books();
         self.tell(observer, end);
         observer.longest_history(self.cloud.longest_history_count());
+        observer.events_run(self.sim.events_run());
         let struck: Vec<_> = self.cloud.faults.struck_counts().collect();
         self.cloud.with_scribe(|scribe| observer.reached(&scribe.tally, &struck));
         let report = self.report();
@@ -268,7 +269,7 @@ impl Drill {
             mapping: self.mapping_state(),
             running: self.cloud.running_executions() > 0,
             trips: self.cloud.with_scribe(|scribe| scribe.counts.trips),
-            dead_lettered: self.cloud.with_scribe(|scribe| scribe.books.balance().dead_lettered),
+            dead_lettered: self.cloud.with_scribe(|scribe| scribe.books.dead_lettered_count()),
         };
         let ending = &self.scenario.ending;
         if self.with_breaker { ending.missing(&standing) } else { ending.missing_deliveries(&standing) }

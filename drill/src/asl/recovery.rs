@@ -53,8 +53,7 @@ impl<H: Host> Run<'_, H> {
 /// retrier's maximum; with full jitter the given share (0 to 1) of that.
 pub(super) fn retry_delay(retrier: &Retrier, n: u64, share: f64) -> Duration {
     // A power beyond what a double holds is infinite, which the cast below saturates.
-    let exponent = i32::try_from(n).unwrap_or(i32::MAX);
-    let mut delay_ms = retrier.interval.as_millis() as f64 * retrier.backoff_rate.powi(exponent);
+    let mut delay_ms = retrier.interval.as_millis() as f64 * power(retrier.backoff_rate, n);
     if let Some(max_delay) = retrier.max_delay {
         delay_ms = delay_ms.min(max_delay.as_millis() as f64);
     }
@@ -62,6 +61,22 @@ pub(super) fn retry_delay(retrier: &Retrier, n: u64, share: f64) -> Duration {
         delay_ms *= share;
     }
     Duration::from_millis(delay_ms as u64)
+}
+
+/// `base^exponent` by multiplications alone, which every machine rounds alike: `powi` promises no such thing, and the
+/// same seed has to give the same trace everywhere.
+fn power(base: f64, exponent: u64) -> f64 {
+    let (mut power, mut square, mut rest) = (1.0, base, exponent);
+    loop {
+        if rest % 2 == 1 {
+            power *= square;
+        }
+        rest /= 2;
+        if rest == 0 {
+            return power;
+        }
+        square *= square;
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +115,16 @@ mod tests {
                 prop_assert!((jittered.as_millis() as f64 - share_of_capped).abs() <= 1.0);
             }
         }
+
+    #[test]
+    fn powers_are_exact_where_a_double_holds_them() {
+        for exponent in 0..33 {
+            assert_eq!(power(3.0, exponent) as u64, 3_u64.pow(exponent as u32));
+        }
+        assert_eq!(power(2.0, 1_023), f64::from_bits(0x7fe0_0000_0000_0000));
+        assert_eq!(power(2.0, u64::MAX), f64::INFINITY);
+        assert_eq!(power(1.0, u64::MAX), 1.0);
+    }
 
     #[test]
     fn jitter_covers_the_whole_range() {

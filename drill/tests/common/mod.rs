@@ -16,6 +16,15 @@ pub struct Told {
     pub entries: Vec<Entry>,
     /// Events in the longest history of an execution.
     pub longest_history: u64,
+    /// Events that the simulation ran.
+    pub events_run: u64,
+}
+
+impl Told {
+    fn of(report: Report, collector: Collector) -> Told {
+        let Collector { entries, longest_history, events_run } = collector;
+        Told { report, entries, longest_history, events_run }
+    }
 }
 
 impl Told {
@@ -66,6 +75,7 @@ impl Told {
 struct Collector {
     entries: Vec<Entry>,
     longest_history: u64,
+    events_run: u64,
 }
 
 impl Observer for Collector {
@@ -77,6 +87,10 @@ impl Observer for Collector {
 
     fn longest_history(&mut self, event_count: u64) {
         self.longest_history = event_count;
+    }
+
+    fn events_run(&mut self, count: u64) {
+        self.events_run = count;
     }
 }
 
@@ -90,7 +104,7 @@ pub fn drill(scenario: &Scenario, seed: u64, baseline: bool) -> Told {
     let mut collector = Collector::default();
     let options = Options { baseline, ..Options::seeded(seed) };
     let report = run(scenario, options, &mut collector).expect("the scenario can be run");
-    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+    Told::of(report, collector)
 }
 
 /// Runs a scenario with a workflow that `tamper` changed, which is to change it.
@@ -104,7 +118,7 @@ pub fn tampered(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value)) -> 
     };
     let report =
         run_tampered(scenario, options, &changing, &mut collector).expect("the machine can still be run");
-    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+    Told::of(report, collector)
 }
 
 /// Runs a scenario with a stack that `tamper` changed.
@@ -113,5 +127,5 @@ pub fn tampered_stack(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value
     let options = Options { baseline: false, ..Options::seeded(seed) };
     let report =
         run_tampered_stack(scenario, options, tamper, &mut collector).expect("the stack can still be run");
-    Told { report, entries: collector.entries, longest_history: collector.longest_history }
+    Told::of(report, collector)
 }

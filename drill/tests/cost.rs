@@ -1,0 +1,57 @@
+//! What a drill costs grows with its messages and with nothing else. Events of the simulation are counted, which are the
+//! same on every machine; time is not.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod common;
+
+use std::time::Duration;
+
+use common::{drill, scenario};
+use drill::scenario::Dependency;
+
+/// How much more an event per message may cost in a larger drill than in the smallest.
+const TOLERANCE: f64 = 1.1;
+
+/// Messages of a drill with such an outage, and events that the simulation ran for it.
+fn cost(rate_per_s: f64, outage_minutes: u64) -> (f64, f64) {
+    let mut scenario = scenario("outage");
+    let from = Duration::from_secs(300);
+    let until = from + Duration::from_secs(outage_minutes * 60);
+    scenario.dependency = vec![(from, Dependency::Failing), (until, Dependency::Healthy)];
+    scenario.length = until + Duration::from_secs(900);
+    scenario.traffic[0].rate_per_s = rate_per_s;
+    scenario.traffic[0].until = scenario.length;
+    let told = drill(&scenario, 1, false);
+    assert_eq!(told.report.exit_code(), 0, "{}", told.story());
+    (told.report.sent as f64, told.events_run as f64)
+}
+
+/// Events that each further message costs from one drill to the next must not become more.
+fn check(drills: &[(f64, f64)]) {
+    let slopes: Vec<f64> = drills
+        .windows(2)
+        .map(|pair| {
+            let ((messages, events), (more_messages, more_events)) = (pair[0], pair[1]);
+            (more_events - events) / (more_messages - messages)
+        })
+        .collect();
+    let first = slopes[0];
+    assert!(first > 0.5, "messages are work: {slopes:?} events for each, {drills:?}");
+    assert!(slopes.iter().all(|slope| *slope <= first * TOLERANCE), "{slopes:?} events for each, {drills:?}");
+}
+
+#[test]
+fn events_grow_linearly_with_the_rate() {
+    check(&[5.0, 10.0, 20.0].map(|rate_per_s| cost(rate_per_s, 20)));
+}
+
+#[test]
+fn events_grow_linearly_with_the_length() {
+    check(&[20, 40, 80].map(|outage_minutes| cost(10.0, outage_minutes)));
+}
+
+#[test]
+#[should_panic(expected = "events for each")]
+fn what_grows_faster_is_seen() {
+    check(&[1_000.0, 2_000.0, 4_000.0].map(|messages| (messages, messages * messages)));
+}
