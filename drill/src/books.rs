@@ -7,6 +7,8 @@ use crate::checkers::Actor;
 struct Fate {
     /// How often the consumer processed it.
     processed_count: u16,
+    /// How often it, or a copy of it, was received since it was sent or redriven.
+    received_count: u32,
     /// Copies of it in the consumer's queue.
     queued_count: u16,
     /// Copies of it in the dead-letter queue.
@@ -42,6 +44,8 @@ pub struct Books {
     dead_lettered: u64,
     copies_made: u64,
     incomplete_copies: u64,
+    incomplete_deliveries: u64,
+    restarted_deliveries: u64,
 }
 
 /// The sums.
@@ -67,6 +71,10 @@ pub struct Balance {
     pub lost: u64,
     /// Copies that lack something that the original had.
     pub incomplete_copies: u64,
+    /// Deliveries to the consumer that lack something that was sent.
+    pub incomplete_deliveries: u64,
+    /// Deliveries to the consumer whose receive count has begun anew: the progress towards the dead-letter queue is lost.
+    pub restarted_deliveries: u64,
 }
 
 impl Books {
@@ -93,8 +101,16 @@ impl Books {
 
     /// A copy was received, for the `count`th time.
     pub fn received(&mut self, trace: u32, by: Actor, count: u32) {
-        self.fate(trace).last_receive =
-            Some(LastReceive { by, count, tried: false, excused: false, processed: false });
+        let fate = self.fate(trace);
+        fate.received_count += 1;
+        let restarted = count < fate.received_count;
+        fate.last_receive = Some(LastReceive { by, count, tried: false, excused: false, processed: false });
+        self.restarted_deliveries += u64::from(restarted && matches!(by, Actor::Mapping | Actor::Probe));
+    }
+
+    /// The consumer is handed a message that lacks something that was sent.
+    pub fn delivered_incomplete(&mut self) {
+        self.incomplete_deliveries += 1;
     }
 
     /// The consumer is invoked with it.
@@ -111,10 +127,11 @@ impl Books {
         }
     }
 
-    /// The consumer processed it.
-    pub fn processed(&mut self, trace: u32) {
+    /// The consumer processed it. Answers whether it is the first time.
+    pub fn processed(&mut self, trace: u32) -> bool {
         let fate = self.fate(trace);
         fate.processed_count = fate.processed_count.saturating_add(1);
+        fate.processed_count == 1
     }
 
     /// A copy was deleted. Answers whether that was safe: it had been processed, or another copy exists.
@@ -166,6 +183,7 @@ impl Books {
         let fate = self.fate(trace);
         fate.queued_count += 1;
         fate.last_receive = None;
+        fate.received_count = 0;
     }
 
     /// Messages in the dead-letter queue.
@@ -186,6 +204,8 @@ impl Books {
             dead_lettered: self.dead_lettered,
             copies_made: self.copies_made,
             incomplete_copies: self.incomplete_copies,
+            incomplete_deliveries: self.incomplete_deliveries,
+            restarted_deliveries: self.restarted_deliveries,
             ..Balance::default()
         };
         for fate in &self.fates {

@@ -1,6 +1,7 @@
 //! An embedded model of the AWS services that the breaker uses, on virtual time, with the scenarios and the checkers
 //! that drills are made of.
 
+pub mod arrivals;
 pub mod asl;
 pub mod books;
 pub mod checkers;

@@ -7,7 +7,7 @@ use lambdas::ports::Outgoing;
 use serde_json::Value;
 
 use crate::checkers::CANARY;
-use crate::cloud::sqs::{MessageAttribute, MessageAttributes, SendRequest};
+use crate::cloud::sqs::{MessageAttribute, MessageAttributes, ReceivedMessage, SendRequest};
 use crate::scenario::MessageKind;
 
 /// Message groups of a FIFO queue.
@@ -50,6 +50,15 @@ impl Template {
         }
         request
     }
+
+    /// Whether a message comes with everything that it was sent with.
+    pub fn is_whole(&self, message: &ReceivedMessage) -> bool {
+        let same = |found: &Rc<MessageAttributes>| {
+            Rc::ptr_eq(found, &self.attributes) || **found == *self.attributes
+        };
+        message.message_attributes().is_some_and(same)
+            && message.aws_trace_header().map(|header| &**header) == Some(TRACE_HEADER)
+    }
 }
 
 /// Whether a copy has everything that the original had: a consumer must not be able to tell.
@@ -67,6 +76,22 @@ pub fn is_complete(copy: &Outgoing) -> bool {
         && copy.trace_header.as_deref() == Some(TRACE_HEADER)
 }
 
+/// Whether the record that a probe hands to the consumer has everything that the message was sent with.
+pub fn is_whole_record(record: &Value) -> bool {
+    let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+    let attribute = |name: &str, kind: &str, member: &str, value: &str| {
+        text(&format!("/messageAttributes/{name}/dataType")) == Some(kind)
+            && text(&format!("/messageAttributes/{name}/{member}")) == Some(value)
+    };
+    let attributes = record.get("messageAttributes").and_then(Value::as_object);
+    attributes.is_some_and(|attributes| attributes.len() == 3)
+        && attribute("Customer", "String", "stringValue", &format!("customer of {CANARY}"))
+        && attribute("Priority", "Number", "stringValue", "7")
+        && attribute("Signature", "Binary", "binaryValue", "AJ+Slg==")
+        && text("/attributes/AWSTraceHeader") == Some(TRACE_HEADER)
+        && text("/attributes/ApproximateReceiveCount").is_some()
+}
+
 /// The number in a message's body: its first digits.
 pub fn number_of(body: &str) -> Option<u32> {
     let start = body.find(|c: char| c.is_ascii_digit())?;
@@ -79,4 +104,33 @@ pub fn number_of(body: &str) -> Option<u32> {
 pub fn traces_of(event: &Value) -> Vec<u32> {
     let records = event.get("Records").and_then(Value::as_array);
     records.into_iter().flatten().filter_map(|record| number_of(record.get("body")?.as_str()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_lacks_anything_is_seen() {
+        let attribute = |kind: &str, member: &str, value: &str| json!({ "dataType": kind, member: value });
+        let whole = json!({
+            "body": "{}",
+            "attributes": { "AWSTraceHeader": TRACE_HEADER, "ApproximateReceiveCount": "3" },
+            "messageAttributes": {
+                "Customer": attribute("String", "stringValue", &format!("customer of {CANARY}")),
+                "Priority": attribute("Number", "stringValue", "7"),
+                "Signature": attribute("Binary", "binaryValue", "AJ+Slg=="),
+            },
+        });
+        assert!(is_whole_record(&whole));
+        let body_alone = json!({ "body": "{}", "attributes": {}, "messageAttributes": {} });
+        assert!(!is_whole_record(&body_alone));
+        for path in ["/attributes", "/messageAttributes", "/messageAttributes/Priority"] {
+            let mut stripped = whole.clone();
+            *stripped.pointer_mut(path).expect("it is there") = json!({});
+            assert!(!is_whole_record(&stripped), "{path}");
+        }
+    }
 }

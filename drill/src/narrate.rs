@@ -28,6 +28,7 @@ impl Scribe {
         if dependency == Dependency::Healthy {
             self.milestones.recovered = Some(at);
             self.milestones.first_delivery = None;
+            self.arrivals.recovered(at, self.books.next_number(), self.books.balance().still_queued);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::arrivals::Arrivals;
+use crate::books::Balance;
 use crate::faults::FaultKind;
 use crate::scribe::Tally;
 use crate::sim::Time;
@@ -78,6 +80,9 @@ pub trait Observer {
 
     /// The drill is over: so many events were run for it. The work that it took, the same on every machine.
     fn events_run(&mut self, _count: u64) {}
+
+    /// The drill is over: what became of the messages, and when those that waited for the recovery arrived.
+    fn delivered(&mut self, _balance: &Balance, _arrivals: &Arrivals) {}
 
     /// The drill is over: which corners it reached, and how often each kind of fault struck.
     fn reached(&mut self, _tally: &Tally, _faults: &[(FaultKind, u64)]) {}

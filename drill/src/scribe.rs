@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::arrivals::Arrivals;
 use crate::asl::HistoryEvent;
 use crate::books::Books;
 use crate::checkers::{Actor, Bounds, Checker, FinalState, MappingSettings, Observation};
@@ -94,6 +95,8 @@ pub struct Scribe {
     pub tally: Tally,
     /// What became of each message.
     pub books: Books,
+    /// When the backlog arrived.
+    pub arrivals: Arrivals,
     /// Times.
     pub milestones: Milestones,
     /// Counts.
@@ -118,6 +121,7 @@ impl Scribe {
             checkers,
             tally: Tally::default(),
             books: Books::default(),
+            arrivals: Arrivals::default(),
             milestones: Milestones::default(),
             counts: Counts::default(),
         }
@@ -155,6 +159,13 @@ impl Scribe {
             && event.kind.as_str().ends_with("StateEntered")
         {
             Tally::count::<str, Rc<str>>(&mut self.tally.states, state);
+        }
+    }
+
+    /// The consumer processed a message.
+    pub fn processed(&mut self, at: Time, trace: u32) {
+        if self.books.processed(trace) {
+            self.arrivals.processed(at, trace);
         }
     }
 

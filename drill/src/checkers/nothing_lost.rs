@@ -13,9 +13,14 @@ impl Checker for NothingLost {
 
     fn verdict(&self, end: &FinalState<'_>) -> PromiseVerdict {
         let balance = end.books.balance();
-        let held = balance.lost == 0 && balance.expired == 0 && balance.incomplete_copies == 0;
+        let held = balance.lost == 0
+            && balance.expired == 0
+            && balance.incomplete_copies == 0
+            && balance.incomplete_deliveries == 0;
         let detail = if balance.incomplete_copies > 0 {
             format!("{} copies lack something that the original had", balance.incomplete_copies)
+        } else if balance.incomplete_deliveries > 0 {
+            format!("{} deliveries lack something that was sent", balance.incomplete_deliveries)
         } else if balance.expired > 0 {
             format!(
                 "{} of {} messages expired unprocessed: a retention deleted them",

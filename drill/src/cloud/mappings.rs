@@ -379,6 +379,9 @@ impl Cloud {
             let mut event = SqsEvent::default();
             event.records = batch.iter().map(|message| record(message, &mapping.queue_arn)).collect();
             let traces: Vec<u32> = batch.iter().map(ReceivedMessage::trace).collect();
+            for _ in batch.iter().filter(|message| !self.message_template.is_whole(message)) {
+                self.scribe.borrow_mut().books.delivered_incomplete();
+            }
             (mapping.function_arn.clone(), mapping.queue, ConsumerPayload::Event(event), traces)
         };
         let (cloud, name) = (self.clone(), uuid.to_owned());

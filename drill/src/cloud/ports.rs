@@ -192,6 +192,14 @@ impl<'a> Ports<'a> {
         Ok((queue, answer))
     }
 
+    /// Name and ARN of the table on which the role may do this; of any, if it may do it on none.
+    pub(super) fn own_table(&self, action: &str) -> Option<(String, String)> {
+        let tables = self.cloud.tables.borrow();
+        let allowed = |arn: &str| self.cloud.allow(&self.role_arn, action, arn).is_ok();
+        let own = tables.iter().find(|(_, table)| allowed(table.arn())).or_else(|| tables.iter().next());
+        own.map(|(name, table)| (name.clone(), table.arn().to_owned()))
+    }
+
     fn mapping_arn(&self, uuid: &str) -> String {
         format!("arn:aws:lambda:{}:{}:event-source-mapping:{uuid}", self.cloud.region, self.cloud.account)
     }
@@ -575,6 +583,10 @@ impl Functions for Ports<'_> {
             CallError::new(operation, "InvalidRequestContentException", CallErrorKind::Refused)
         })?;
         let traces = message::traces_of(&payload);
+        let records = payload.get("Records").and_then(Value::as_array);
+        let stripped =
+            records.into_iter().flatten().filter(|record| !message::is_whole_record(record)).count();
+        self.cloud.with_scribe(|scribe| (0..stripped).for_each(|_| scribe.books.delivered_incomplete()));
         let (cloud, arn, actor) = (self.cloud.clone(), function_arn.to_owned(), self.actor);
         // The consumer runs on when its caller stops waiting, as it does on AWS.
         let (sender, receiver) = crate::sim::oneshot();
@@ -601,10 +613,8 @@ impl Circuits for Ports<'_> {
     async fn epoch(&self, circuit: &str) -> Result<Option<u64>, CallError> {
         let operation = "GetItem";
         let (name, arn) = {
-            let tables = self.cloud.tables.borrow();
             let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
-            let (name, table) = tables.iter().next().ok_or_else(missing)?;
-            (name.clone(), table.arn().to_owned())
+            self.own_table("dynamodb:GetItem").ok_or_else(missing)?
         };
         let way = self.begin(operation, "dynamodb:GetItem", &arn).await?;
         self.fenced_at.set(Some(self.cloud.now()));
@@ -658,11 +668,12 @@ impl Work for ConsumerPorts<'_> {
 
 impl Ledger for ConsumerPorts<'_> {
     async fn record(&self, _queue_url: &str, message_ids: &[String]) -> Result<BatchResult<()>, CallError> {
+        let now = self.cloud.now();
         self.cloud.with_scribe(|scribe| {
             for (at, trace) in self.traces.iter().enumerate() {
                 let id = self.payload.message_id(at);
                 if message_ids.iter().any(|booked| Some(booked.as_str()) == id) {
-                    scribe.books.processed(*trace);
+                    scribe.processed(now, *trace);
                 }
             }
         });

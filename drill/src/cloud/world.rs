@@ -24,6 +24,7 @@ use super::ports::SharedAttributes;
 use super::queues::Queues;
 use crate::checkers::{Bounds, MappingSettings, Observation};
 use crate::faults::{FaultPlan, Faults};
+use crate::message::Template;
 use crate::report::Topic;
 use crate::scenario::Dependency;
 use crate::scribe::Scribe;
@@ -68,6 +69,8 @@ pub struct World {
     pub(super) machines: Machines,
     pub(super) scribe: RefCell<Scribe>,
     pub(super) shared_attributes: SharedAttributes,
+    /// What the messages of a drill are made of.
+    pub message_template: Template,
     dependency: Cell<Dependency>,
 }
 
@@ -150,6 +153,7 @@ impl Cloud {
             machines: Machines::create(stack)?,
             scribe: RefCell::new(Scribe::for_model(initial, &Bounds::new(circuit, &knobs))),
             shared_attributes: SharedAttributes::default(),
+            message_template: Template::default(),
             dependency: Cell::new(Dependency::Healthy),
             knobs,
         }));
