@@ -13,12 +13,11 @@ use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::{Hold, WaitCommand};
 
 use crate::checkers::{Actor, Observation};
-use crate::cloud::cloudformation::{Environment, Kind, Stack};
+use crate::cloud::cloudformation::{Environment, Kind, LoadError, Stack};
 use crate::cloud::mappings::Update;
 use crate::cloud::queues::QueueId;
 use crate::cloud::sqs::ReceiveRequest;
 use crate::cloud::{Cloud, CloudError};
-use crate::message::Template;
 use crate::operators;
 use crate::report::{Observer, Report, Topic};
 use crate::scenario::{Action, Scenario, Standing, Traffic};
@@ -162,7 +161,10 @@ impl Drill {
             assembly.template["Resources"][logical_id] = alarm.clone();
         }
         let sim = Sim::new(options.seed);
-        let stack = load(&assembly)?;
+        let mut stack = load(&assembly, "drill")?;
+        if scenario.neighbour {
+            stack = stack.beside(load(&assembly, "neighbour")?).map_err(template_errors)?;
+        }
         let cloud =
             Cloud::create(&stack, &sim, scenario.knobs.clone(), &scenario.faults, &circuit, with_breaker)
                 .map_err(RunError::Cloud)?;
@@ -211,7 +213,6 @@ impl Drill {
         let producers = Rc::clone(&self.producers);
         *producers.borrow_mut() += 1;
         self.sim.spawn(async move {
-            let template = Template::default();
             let mut sent: u64 = 0;
             loop {
                 let due = traffic.from + Duration::from_secs_f64(sent as f64 / traffic.rate_per_s);
@@ -220,7 +221,7 @@ impl Drill {
                 }
                 sim.sleep_until(SIM_START + due).await;
                 let number = cloud.with_scribe(|scribe| scribe.books.sent());
-                let request = template.message(number, traffic.kind, fifo);
+                let request = cloud.message_template.message(number, traffic.kind, fifo);
                 cloud.send(queue, request).expect("the drill's own messages are well formed");
                 sent += 1;
             }
@@ -244,6 +245,7 @@ impl Drill {
         }
         self.cloud.settle_books();
         self.tell(observer, end);
+        self.cloud.with_scribe(|scribe| observer.delivered(&scribe.books.balance(), &scribe.arrivals));
         observer.longest_history(self.cloud.longest_history_count());
         observer.events_run(self.sim.events_run());
         let struck: Vec<_> = self.cloud.faults.struck_counts().collect();
@@ -312,16 +314,19 @@ fn change_definition(template: &mut Value, tamper: &dyn Fn(&mut Value)) -> Resul
     Ok(())
 }
 
-fn load(assembly: &infra::Assembly) -> Result<Stack, RunError> {
+fn load(assembly: &infra::Assembly, stack_name: &str) -> Result<Stack, RunError> {
     let environment = Environment {
         account: "123456789012".to_owned(),
         region: "eu-west-1".to_owned(),
-        stack_name: "drill".to_owned(),
+        stack_name: stack_name.to_owned(),
         partition: "aws".to_owned(),
     };
     let parameters = BTreeMap::from([("AssetBucket".to_owned(), "assets".to_owned())]);
-    Stack::load(&assembly.template, &parameters, environment)
-        .map_err(|errors| RunError::Cloud(CloudError::Template(errors)))
+    Stack::load(&assembly.template, &parameters, environment).map_err(template_errors)
+}
+
+fn template_errors(errors: Vec<LoadError>) -> RunError {
+    RunError::Cloud(CloudError::Template(errors))
 }
 
 /// What people and other programs do.

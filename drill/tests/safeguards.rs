@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
 
+use common::tamper::{drop_unreachable, payload, remove_reconciler, rules, state};
 use common::{Told, drill, scenario, tampered, tampered_stack};
 use drill::report::Topic;
 use drill::scenario::Scenario;
@@ -16,21 +17,6 @@ fn check(scenario: &Scenario, tamper: impl Fn(&mut Value)) -> Told {
     let whole = drill(scenario, SEED, false);
     assert_eq!(whole.report.exit_code(), 0, "{}", whole.story());
     tampered(scenario, SEED, &tamper)
-}
-
-/// A state of the definition.
-fn state<'a>(definition: &'a mut Value, name: &str) -> &'a mut Value {
-    definition["States"].get_mut(name).unwrap_or_else(|| panic!("there is no state {name}"))
-}
-
-/// What a state hands to its function.
-fn payload<'a>(definition: &'a mut Value, name: &str) -> &'a mut Value {
-    &mut state(definition, name)["Arguments"]["Payload"]
-}
-
-/// The rules of a Choice state.
-fn rules<'a>(definition: &'a mut Value, name: &str) -> &'a mut Vec<Value> {
-    state(definition, name)["Choices"].as_array_mut().expect("a Choice state has rules")
 }
 
 #[test]
@@ -150,27 +136,6 @@ fn limit_for_restore(definition: &mut Value) {
     payload["maximum_concurrency"] = json!(2);
 }
 
-/// Removes the states that nothing leads to: a machine with such states is refused.
-fn drop_unreachable(definition: &mut Value) {
-    loop {
-        let text = definition.to_string();
-        let start = definition["StartAt"].as_str().expect("it is text").to_owned();
-        let states = definition["States"].as_object_mut().expect("it is an object");
-        let unreachable: Vec<String> = states
-            .keys()
-            .filter(|name| **name != start && !text.contains(&format!("\"Next\":\"{name}\"")))
-            .filter(|name| !text.contains(&format!("\"Default\":\"{name}\"")))
-            .cloned()
-            .collect();
-        if unreachable.is_empty() {
-            return;
-        }
-        for name in unreachable {
-            states.shift_remove(&name);
-        }
-    }
-}
-
 #[test]
 fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_left_its_window() {
     let told = check(&scenario("signal_function_errors"), |definition| {
@@ -244,12 +209,7 @@ fn check_without_reconciler(name: &str) -> Told {
     let scenario = scenario(name);
     let whole = drill(&scenario, SEED, false);
     assert_eq!(whole.report.exit_code(), 0, "{}", whole.story());
-    tampered_stack(&scenario, SEED, &|template| {
-        let resources = template["Resources"].as_object_mut().expect("a template has resources");
-        let gone = resources.shift_remove("ExampleReconcileRule");
-        assert!(gone.is_some(), "the rule is where the test looks for it");
-        resources.shift_remove("ExampleReconcilePermission");
-    })
+    tampered_stack(&scenario, SEED, &remove_reconciler)
 }
 
 #[test]

@@ -73,6 +73,19 @@ scenarios! {
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
+    outage_beyond_nine_probes on [1, 7, 42],
+    queue_empty_at_first_probe on [1, 7, 42],
+    backlog_received_in_one_burst on [1, 7, 42],
+    backlog_of_200_spread on [1, 7, 42],
+    two_alarms_at_once on [1, 7, 42],
+    partial_failures_of_a_minute on [1, 7, 42],
+    mapping_busy_and_slow on [1, 7, 42],
+    poison_at_the_head on [1, 7, 42],
+    queue_shared_with_others on [1, 7, 42],
+    backlog_of_20000 on [1, 7, 42],
+    one_failure_in_a_quiet_minute on [1, 7, 42],
+    two_copies_in_one_account on [1, 7, 42],
+    backlog_of_200_delivered on [1, 7, 42],
 }
 
 #[test]
@@ -403,6 +416,30 @@ mod promised {
             told.story()
         );
     }
+    macro_rules! no_mistakes {
+        ($($name:ident),+) => {
+            $(pub fn $name(told: &Told) {
+                let broken = common::mistakes::broken(stringify!($name), told);
+                assert!(broken.is_empty(), "{broken:?}\n{}", told.story());
+            })+
+        };
+    }
+
+    no_mistakes!(
+        outage_beyond_nine_probes,
+        queue_empty_at_first_probe,
+        backlog_received_in_one_burst,
+        backlog_of_200_spread,
+        two_alarms_at_once,
+        partial_failures_of_a_minute,
+        mapping_busy_and_slow,
+        poison_at_the_head,
+        queue_shared_with_others,
+        backlog_of_20000,
+        one_failure_in_a_quiet_minute,
+        two_copies_in_one_account,
+        backlog_of_200_delivered
+    );
 
     pub fn last_receives(told: &Told) {
         one_trip(told);

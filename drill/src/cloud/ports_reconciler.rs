@@ -17,10 +17,8 @@ use super::ports::{Ports, call_error};
 impl Ports<'_> {
     /// Name and ARN of the stack's table.
     fn table(&self, operation: &'static str) -> Result<(String, String), CallError> {
-        let tables = self.cloud.tables.borrow();
         let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
-        let (name, table) = tables.iter().next().ok_or_else(missing)?;
-        Ok((name.clone(), table.arn().to_owned()))
+        self.own_table("dynamodb:GetItem").ok_or_else(missing)
     }
 
     /// The item with this key; an empty one where there is none.

@@ -74,6 +74,9 @@ fn beyond(scenario: &Scenario) -> Option<String> {
             }
         }
     }
+    if scenario.neighbour {
+        return Some("a second copy of the stack".to_owned());
+    }
     if !scenario.faults.is_empty() {
         return Some("faults of the services".to_owned());
     }

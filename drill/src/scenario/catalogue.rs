@@ -41,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
     ];
     all.extend(super::outside::all());
     all.extend(super::regressions::all());
+    all.extend(super::mistakes::all());
     all
 }
 
@@ -61,6 +62,7 @@ pub fn outage_until(name: &'static str, summary: &'static str, until: Duration) 
         summary,
         circuit: CircuitConfig::default(),
         own_alarms: Vec::new(),
+        neighbour: false,
         traffic: vec![steady(Duration::ZERO, traffic_end, RATE_PER_S)],
         dependency: vec![(minutes(5), Dependency::Failing), (until, Dependency::Healthy)],
         actions: Vec::new(),

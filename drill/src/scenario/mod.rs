@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod ending;
+mod mistakes;
 mod outside;
 mod regressions;
 
@@ -29,6 +30,8 @@ pub struct Scenario {
     pub circuit: CircuitConfig,
     /// Alarms that the user had before, as resources of a template by logical id; they may refer to the stack's resources.
     pub own_alarms: Vec<(&'static str, Value)>,
+    /// Whether a second copy of the stack stands in the same account and Region, idle.
+    pub neighbour: bool,
     /// What the producer sends.
     pub traffic: Vec<Traffic>,
     /// How the dependency behaves from which time on; healthy before the first entry.

@@ -49,6 +49,7 @@ pub fn scenario(seed: u64) -> Scenario {
         name: "swarm",
         summary: "drawn from its seed",
         own_alarms: Vec::new(),
+        neighbour: false,
         traffic,
         dependency: draw_dependency(&mut rng, faults_end),
         actions: draw_actions(&mut rng, faults_end, &circuit, &faults),

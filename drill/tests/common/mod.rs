@@ -1,5 +1,10 @@
 //! Runs a drill and keeps what it told.
 
+pub mod mistakes;
+pub mod tamper;
+
+use drill::arrivals::Arrivals;
+use drill::books::Balance;
 use drill::report::{Entry, Observer, Report, Topic};
 use drill::scenario::{self, Scenario};
 use drill::sim::Time;
@@ -18,16 +23,18 @@ pub struct Told {
     pub longest_history: u64,
     /// Events that the simulation ran.
     pub events_run: u64,
+    /// What became of the messages.
+    pub balance: Balance,
+    /// When those that waited for the recovery arrived.
+    pub arrivals: Arrivals,
 }
 
 impl Told {
-    fn of(report: Report, collector: Collector) -> Told {
-        let Collector { entries, longest_history, events_run } = collector;
-        Told { report, entries, longest_history, events_run }
+    fn new(report: Report, collector: Collector) -> Told {
+        let Collector { entries, longest_history, events_run, balance, arrivals } = collector;
+        Told { report, entries, longest_history, events_run, balance, arrivals }
     }
-}
 
-impl Told {
     /// The lines about `topic`, in their order.
     pub fn about(&self, topic: Topic) -> Vec<&str> {
         self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.text.as_str()).collect()
@@ -76,6 +83,8 @@ struct Collector {
     entries: Vec<Entry>,
     longest_history: u64,
     events_run: u64,
+    balance: Balance,
+    arrivals: Arrivals,
 }
 
 impl Observer for Collector {
@@ -92,6 +101,10 @@ impl Observer for Collector {
     fn events_run(&mut self, count: u64) {
         self.events_run = count;
     }
+
+    fn delivered(&mut self, balance: &Balance, arrivals: &Arrivals) {
+        (self.balance, self.arrivals) = (*balance, arrivals.clone());
+    }
 }
 
 /// The scenario with this name.
@@ -104,7 +117,7 @@ pub fn drill(scenario: &Scenario, seed: u64, baseline: bool) -> Told {
     let mut collector = Collector::default();
     let options = Options { baseline, ..Options::seeded(seed) };
     let report = run(scenario, options, &mut collector).expect("the scenario can be run");
-    Told::of(report, collector)
+    Told::new(report, collector)
 }
 
 /// Runs a scenario with a workflow that `tamper` changed, which is to change it.
@@ -118,7 +131,7 @@ pub fn tampered(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value)) -> 
     };
     let report =
         run_tampered(scenario, options, &changing, &mut collector).expect("the machine can still be run");
-    Told::of(report, collector)
+    Told::new(report, collector)
 }
 
 /// Runs a scenario with a stack that `tamper` changed.
@@ -127,5 +140,5 @@ pub fn tampered_stack(scenario: &Scenario, seed: u64, tamper: &dyn Fn(&mut Value
     let options = Options { baseline: false, ..Options::seeded(seed) };
     let report =
         run_tampered_stack(scenario, options, tamper, &mut collector).expect("the stack can still be run");
-    Told::of(report, collector)
+    Told::new(report, collector)
 }

@@ -99,6 +99,30 @@ const RESOURCE_MEMBERS: [&str; 7] =
     ["Type", "Properties", "DependsOn", "Condition", "Metadata", "DeletionPolicy", "UpdateReplacePolicy"];
 
 impl Stack {
+    /// This stack and another one in the same account and Region; this one's resources come first.
+    ///
+    /// # Errors
+    /// A resource of the other one whose name, id or ARN this one has: CloudFormation refuses it as existing already.
+    pub fn beside(mut self, other: Stack) -> Result<Stack, Vec<LoadError>> {
+        let taken = |new: &Resource| {
+            let same = |old: &&Resource| {
+                old.kind == new.kind
+                    && (old.physical_id == new.physical_id || (old.arn.is_some() && old.arn == new.arn))
+            };
+            self.resources.iter().find(same).map(|_| LoadError {
+                logical_id: new.logical_id.clone(),
+                path: format!("Resources.{}", new.logical_id),
+                problem: format!("{} exists already in this account and Region", new.physical_id),
+            })
+        };
+        let problems: Vec<LoadError> = other.resources.iter().filter_map(taken).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.resources.extend(other.resources);
+        Ok(self)
+    }
+
     /// Loads a template.
     ///
     /// # Errors
