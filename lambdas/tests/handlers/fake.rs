@@ -267,7 +267,7 @@ impl World {
     }
 
     /// A call: its effect happens unless it fails before.
-    async fn act<T>(
+    pub async fn act<T>(
         &self,
         operation: &'static str,
         text: String,

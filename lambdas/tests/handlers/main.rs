@@ -12,4 +12,5 @@ mod logs;
 mod mapping;
 mod probe;
 mod queue;
+mod reconciler;
 mod rejitter;
