@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
-use super::steps::{SET_ALARM_STATE, brief, now_ms, patient};
+use super::steps::{SET_ALARM_STATE, brief, now_ms, patient, phase};
 use super::{
     Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, after, placeholder, placeholder_value, state,
 };
@@ -80,7 +80,7 @@ fn restore(context: &Context<'_>) -> Vec<State> {
             context.write_arguments(
                 None,
                 &[
-                    (item::PHASE, json!({ "S": Phase::Restoring.name() })),
+                    phase(Phase::Restoring),
                     (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
                 ],
                 &[item::TASK_TOKEN, item::WAIT_UNTIL_MS],
@@ -102,11 +102,7 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .output(json!({}))
         .next("MarkRestored");
     let restored = context
-        .write(
-            "MarkRestored",
-            context.write_arguments(None, &[(item::PHASE, json!({ "S": Phase::Restored.name() }))], &[]),
-            "MarkRestored",
-        )
+        .mark("MarkRestored", Phase::Restored, "MarkRestored")
         .comment("Whoever takes over from here on only looks: a mapping that is disabled by then was disabled by somebody else")
         .output(json!({}))
         .next("AwaitEnabled");

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{CONDITION_FAILED, UPDATE_ITEM_AND_WAIT, patient};
+use super::steps::{CONDITION_FAILED, UPDATE_ITEM_AND_WAIT, patient, phase};
 use super::wait::signal_output;
 use super::{Context, MAX_HELD_STRETCH_S, MAX_ROUNDS, clock};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, jsonata};
@@ -55,7 +55,7 @@ fn held_attributes() -> [(&'static str, Value); 4] {
         (item::HELD_UNTIL_MS, json!({ "N": jsonata("$string($hold.until_ms)") })),
         (item::HELD_BY, json!({ "S": jsonata("$hold.by") })),
         (item::HOLD_REASON, json!({ "S": jsonata("$hold.reason") })),
-        (item::PHASE, json!({ "S": Phase::Disabled.name() })),
+        phase(Phase::Disabled),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient};
+use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient, phase};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
@@ -32,8 +32,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         states.extend(limited(context));
     }
     if context.circuit.exhausted.then == ExhaustedThen::Fail {
-        let given_up = [(item::PHASE, json!({ "S": Phase::GivenUp.name() }))];
-        let open = context.write_arguments(Some(Transition::Reopen), &given_up, &[]);
+        let open = context.write_arguments(Some(Transition::Reopen), &[phase(Phase::GivenUp)], &[]);
         states.push(context.write("MarkExhausted", open, "ChooseWait").output(json!({})).next("Exhausted"));
         states.push(fail(
             "Exhausted",
@@ -249,14 +248,8 @@ fn check_health(context: &Context<'_>) -> State {
 /// The limited close: live traffic at a small concurrency stands in for the probe that an empty queue cannot give.
 fn limited(context: &Context<'_>) -> Vec<State> {
     let circuit = context.circuit;
-    let phase = |phase: Phase| {
-        let phase = [(item::PHASE, json!({ "S": phase.name() }))];
-        context.write_arguments(None, &phase, &[])
-    };
-    let mark = context
-        .write("MarkLimiting", phase(Phase::Limiting), "ChooseWait")
-        .output(json!({}))
-        .next("LimitMappings");
+    let mark =
+        context.mark("MarkLimiting", Phase::Limiting, "ChooseWait").output(json!({})).next("LimitMappings");
     let limit = context
         .call(
             "LimitMappings",
@@ -274,7 +267,7 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         .output(json!({}))
         .next("MarkLimited");
     let mark_limited = context
-        .write("MarkLimited", phase(Phase::Limited), "CheckReopening")
+        .mark("MarkLimited", Phase::Limited, "CheckReopening")
         .comment("Whoever takes over from here on looks first: a mapping that is disabled by then was disabled by somebody else")
         .output(json!({}))
         .next("AnnounceHalfOpened");

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ANY_FUNCTION_S, Context, placeholder, placeholder_value};
 use crate::asl::{Catcher, Retrier, State, Task, jsonata};
-use crate::circuit::{Transition, item};
+use crate::circuit::{Phase, Transition, item};
 use crate::errors;
 use crate::events::{Announcement, SOURCE};
 
@@ -30,6 +30,11 @@ pub const SET_ALARM_STATE: &str = "arn:aws:states:::aws-sdk:cloudwatch:setAlarmS
 /// A conditional write was refused. The optimised integration and the SDK integration spell the service differently.
 pub const CONDITION_FAILED: [&str; 2] =
     ["DynamoDB.ConditionalCheckFailedException", "DynamoDb.ConditionalCheckFailedException"];
+
+/// The attribute that says what the owner is doing to the mappings.
+pub fn phase(now: Phase) -> (&'static str, Value) {
+    (item::PHASE, json!({ "S": now.name() }))
+}
 
 /// Milliseconds since the Unix epoch, as a DynamoDB number.
 pub fn now_ms() -> Value {
@@ -102,6 +107,11 @@ impl Context<'_> {
         Catcher::on(&["States.ALL"], "AnnounceFault")
             .assign("fault", json!({ "state": name, "error": jsonata("$states.errorOutput.Error") }))
             .assign("resumeAt", json!(resume_at))
+    }
+
+    /// Writes what the owner is doing to the mappings now, and nothing else.
+    pub fn mark(&self, name: &str, now: Phase, resume_at: &str) -> Task {
+        self.write(name, self.write_arguments(None, &[phase(now)], &[]), resume_at)
     }
 
     /// A write of the circuit's item by its owner. `set` and `remove` name attributes of [`item`]; with a transition the

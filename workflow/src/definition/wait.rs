@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::hold::{asks_for_hold, hold_of};
 use super::probe::{PROBE_FAILED_AT, PROBE_FROM};
-use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient};
+use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient, phase};
 use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, clock, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
@@ -104,7 +104,7 @@ fn await_recovery(context: &Context<'_>) -> State {
         &[
             (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
             (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($waitUntilMs)") })),
-            (item::PHASE, json!({ "S": Phase::Disabled.name() })),
+            phase(Phase::Disabled),
             (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
             (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
         ],
