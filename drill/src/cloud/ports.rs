@@ -192,12 +192,13 @@ impl<'a> Ports<'a> {
         Ok((queue, answer))
     }
 
-    /// Name and ARN of the table on which the role may do this; of any, if it may do it on none.
-    pub(super) fn own_table(&self, action: &str) -> Option<(String, String)> {
+    /// Name and ARN of the table that the role may read; of any, if it may read none.
+    pub(super) fn own_table(&self, operation: &'static str) -> Result<(String, String), CallError> {
         let tables = self.cloud.tables.borrow();
-        let allowed = |arn: &str| self.cloud.allow(&self.role_arn, action, arn).is_ok();
+        let allowed = |arn: &str| self.cloud.allow(&self.role_arn, "dynamodb:GetItem", arn).is_ok();
         let own = tables.iter().find(|(_, table)| allowed(table.arn())).or_else(|| tables.iter().next());
-        own.map(|(name, table)| (name.clone(), table.arn().to_owned()))
+        let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
+        own.map(|(name, table)| (name.clone(), table.arn().to_owned())).ok_or_else(missing)
     }
 
     fn mapping_arn(&self, uuid: &str) -> String {
@@ -612,10 +613,7 @@ impl Functions for Ports<'_> {
 impl Circuits for Ports<'_> {
     async fn epoch(&self, circuit: &str) -> Result<Option<u64>, CallError> {
         let operation = "GetItem";
-        let (name, arn) = {
-            let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
-            self.own_table("dynamodb:GetItem").ok_or_else(missing)?
-        };
+        let (name, arn) = self.own_table(operation)?;
         let way = self.begin(operation, "dynamodb:GetItem", &arn).await?;
         self.fenced_at.set(Some(self.cloud.now()));
         let epoch = {

@@ -15,16 +15,10 @@ use super::dynamodb::{AttributeValue, Item};
 use super::ports::{Ports, call_error};
 
 impl Ports<'_> {
-    /// Name and ARN of the stack's table.
-    fn table(&self, operation: &'static str) -> Result<(String, String), CallError> {
-        let missing = || CallError::new(operation, "ResourceNotFoundException", CallErrorKind::NotFound);
-        self.own_table("dynamodb:GetItem").ok_or_else(missing)
-    }
-
     /// The item with this key; an empty one where there is none.
     async fn item(&self, key: &str) -> Result<Item, CallError> {
         let operation = "GetItem";
-        let (name, arn) = self.table(operation)?;
+        let (name, arn) = self.own_table(operation)?;
         let answer = self.begin(operation, "dynamodb:GetItem", &arn).await?;
         let found = self.cloud.tables.borrow()[&name].find(key).cloned().unwrap_or_default();
         self.finish(answer, operation, Ok(found)).await
@@ -67,7 +61,7 @@ impl CircuitItems for Ports<'_> {
     async fn put_watch(&self, circuit: &str, watched: &Watch) -> Result<(), CallError> {
         let operation = "PutItem";
         let key = watch_key(circuit);
-        let (name, arn) = self.table(operation)?;
+        let (name, arn) = self.own_table(operation)?;
         let context = BTreeMap::from([("dynamodb:LeadingKeys".to_owned(), key.clone())]);
         let answer = self.begin_with(operation, "dynamodb:PutItem", &arn, &context).await?;
         let mut new = json!({
