@@ -19,9 +19,7 @@ const SEED: u64 = 1;
 
 /// Runs a scenario with a workflow that `tamper` changed: this is not kept any more.
 fn check(name: &str, tamper: impl Fn(&mut Value), noticed: &str) -> Told {
-    let told = tampered(&scenario(name), SEED, &tamper);
-    assert!(broken(name, &told).contains(&noticed), "{:?}\n{}", broken(name, &told), told.story());
-    told
+    not_kept(name, tampered(&scenario(name), SEED, &tamper), noticed)
 }
 
 /// The same with a stack that `tamper` changed.
@@ -31,8 +29,12 @@ fn check_stack(name: &str, tamper: impl Fn(&mut Value), noticed: &str) -> Told {
         tamper(template);
         assert_ne!(*template, before, "the safeguard is where the test looks for it");
     };
-    let told = tampered_stack(&scenario(name), SEED, &changing);
-    assert!(broken(name, &told).contains(&noticed), "{:?}\n{}", broken(name, &told), told.story());
+    not_kept(name, tampered_stack(&scenario(name), SEED, &changing), noticed)
+}
+
+fn not_kept(name: &str, told: Told, noticed: &str) -> Told {
+    let broken = broken(name, &told);
+    assert!(broken.contains(&noticed), "{broken:?}\n{}", told.story());
     told
 }
 
@@ -162,9 +164,7 @@ fn a_message_that_others_receive_while_a_probe_has_it_is_processed_twice() {
     let mut scenario = scenario("queue_shared_with_others");
     // As if the probe had asked for no visibility timeout. Nobody deletes with the handle that others have outdated.
     scenario.faults = FaultPlan::only(FaultKind::MessageDuplicated, 1_000_000, Duration::from_secs(38 * 60));
-    let told = drill(&scenario, SEED, false);
-    let broken = broken("queue_shared_with_others", &told);
-    assert!(broken.contains(&"no message is processed twice"), "{broken:?}\n{}", told.story());
+    not_kept(scenario.name, drill(&scenario, SEED, false), "no message is processed twice");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Told, drill, scenario};
+use common::{Told, affordable, drill, scenario};
 use drill::asl::HISTORY_LIMIT_COUNT;
 use drill::report::Topic;
 use drill::scenario::{Dependency, Traffic};
@@ -16,11 +16,7 @@ use workflow::config::AlarmSignal;
 
 /// Runs `name` on each seed and lets `promised` look at what was told.
 fn check(name: &str, seeds: &[u64], promised: fn(&Told)) {
-    let mut scenario = scenario(name);
-    if name == "long_outage" {
-        // Enough for a backlog beyond the in-flight quota; `scripts/check` runs the full rate in an optimised build.
-        scenario.traffic[0].rate_per_s = 3.0;
-    }
+    let scenario = affordable(scenario(name));
     for seed in seeds {
         let told = drill(&scenario, *seed, true);
         assert_eq!(told.report.exit_code(), 0, "{}", told.story());

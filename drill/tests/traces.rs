@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use common::drill;
+use common::{affordable, drill};
 use drill::scenario;
 use drill::swarm::Fleet;
 
@@ -37,11 +37,8 @@ fn check(file: &str, lines: &[String]) {
 
 #[test]
 fn scenarios_have_the_traces_of_the_golden_file() {
-    let line = |mut scenario: scenario::Scenario| {
-        if scenario.name == "long_outage" {
-            // As in the tests of the scenarios: the full rate takes an optimised build.
-            scenario.traffic[0].rate_per_s = 3.0;
-        }
+    let line = |scenario| {
+        let scenario = affordable(scenario);
         format!("{} {}", scenario.name, drill(&scenario, 1, false).report.trace_hash)
     };
     check("scenario_traces.txt", &scenario::all().into_iter().map(line).collect::<Vec<_>>());
