@@ -45,8 +45,9 @@ impl Scribe {
         };
         let (was, is) = (state_of(before), state_of(Some(after)));
         let epoch_of = |item: Option<&Value>| item.and_then(|item| attribute(item, item::EPOCH));
-        let claimed = epoch_of(before) != epoch_of(Some(after));
-        if was != is || claimed {
+        // A closed circuit is claimed too, by who gives a retention back.
+        let opened = is != CircuitState::Closed.name() && epoch_of(before) != epoch_of(Some(after));
+        if was != is || opened {
             let epoch = epoch_of(Some(after)).unwrap_or_default();
             let reason = attribute(after, item::CLOSE_REASON).filter(|_| is == CircuitState::Closed.name());
             let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
@@ -54,7 +55,7 @@ impl Scribe {
             self.note(at, Topic::Circuit, format!("{was} -> {is} (epoch {epoch}){reason}"));
             self.observe(at, &Observation::Circuit(&is));
         }
-        if claimed && was == CircuitState::Closed.name() {
+        if opened && was == CircuitState::Closed.name() {
             self.counts.trips += 1;
             self.milestones.claimed.get_or_insert(at);
         }

@@ -17,9 +17,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Stops the execution that owns the circuit as soon as the item says `phase`.
 pub fn abort_owner(cloud: &Cloud, phase: Phase) {
-    let attribute = |name| cloud.circuit_attribute(CIRCUIT, name);
-    if attribute(item::PHASE).as_deref() == Some(phase.name())
-        && let Some(owner) = attribute(item::OWNER)
+    if is_in(cloud, phase)
+        && let Some(owner) = cloud.circuit_attribute(CIRCUIT, item::OWNER)
     {
         cloud.note(
             Topic::Drill,
@@ -31,10 +30,37 @@ pub fn abort_owner(cloud: &Cloud, phase: Phase) {
     later(cloud, move |cloud| abort_owner(cloud, phase));
 }
 
+/// Stops the execution that owns the circuit as soon as it disables the mapping again after a limited close. What the item
+/// says by then is the workflow's own affair: this looks at the mapping.
+pub fn abort_reopening(cloud: &Cloud, uuid: &str) {
+    let uuid = uuid.to_owned();
+    if is_in(cloud, Phase::Limited) {
+        stop_when_disabling(cloud, uuid);
+    } else {
+        later(cloud, move |cloud| abort_reopening(cloud, &uuid));
+    }
+}
+
+fn stop_when_disabling(cloud: &Cloud, uuid: String) {
+    let is_disabling = cloud.describe_mapping(&uuid, |mapping| mapping.state == "Disabling");
+    if is_disabling.unwrap_or_default()
+        && let Some(owner) = cloud.circuit_attribute(CIRCUIT, item::OWNER)
+    {
+        cloud.note(Topic::Drill, "somebody stops the execution that owns the circuit (reopening)");
+        cloud.stop_execution(&owner);
+        return;
+    }
+    later(cloud, move |cloud| stop_when_disabling(cloud, uuid));
+}
+
+fn is_in(cloud: &Cloud, phase: Phase) -> bool {
+    cloud.circuit_attribute(CIRCUIT, item::PHASE).as_deref() == Some(phase.name())
+}
+
 /// Disables the mapping as soon as the item says `phase` and the change is accepted: Lambda refuses one while another is in
 /// progress, and an operator tries again.
 pub fn disable_mapping_in(cloud: &Cloud, phase: Phase, uuid: &str) {
-    if cloud.circuit_attribute(CIRCUIT, item::PHASE).as_deref() == Some(phase.name()) {
+    if is_in(cloud, phase) {
         let update = Update { enabled: Some(false), maximum_concurrency: None };
         if cloud.update_mapping(uuid, update, Actor::Outsider).is_ok() {
             cloud.observe(&Observation::OutsiderActed);

@@ -270,6 +270,7 @@ impl Drill {
             circuit: self.cloud.circuit_state(CIRCUIT),
             mapping: self.mapping_state(),
             running: self.cloud.running_executions() > 0,
+            retention_is_raised: self.cloud.retention_is_raised(CIRCUIT),
             trips: self.cloud.with_scribe(|scribe| scribe.counts.trips),
             dead_lettered: self.cloud.with_scribe(|scribe| scribe.books.dead_lettered_count()),
         };
@@ -283,6 +284,7 @@ impl Drill {
     }
 
     fn report(&self) -> Report {
+        self.cloud.observe(&Observation::DrillEnded);
         let settings =
             self.cloud.describe_mapping(&self.mapping_uuid, crate::cloud::mappings::Mapping::settings);
         let closing = Closing {
@@ -380,6 +382,7 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
         Action::LoseNextAlarmEvent => cloud.lose_next_alarm_event(),
         Action::DisableMappingIn(phase) => operators::disable_mapping_in(cloud, phase, uuid),
         Action::AbortOwner(phase) => operators::abort_owner(cloud, phase),
+        Action::AbortReopening => operators::abort_reopening(cloud, uuid),
         Action::HoldCircuit(length) => {
             let until_ms = cloud.now_ms() + length.as_millis() as u64;
             let hold = Hold { until_ms, by: "an operator".to_owned(), reason: "a drill".to_owned() };

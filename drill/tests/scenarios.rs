@@ -66,9 +66,11 @@ scenarios! {
     disabled_by_nobody_we_know on [1, 7, 42],
     hold_expires on [1, 7, 42],
     held_owner_dies on [1, 7, 42],
+    owner_dies_after_close on [1],
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
+    owner_dies_reopening on [1, 7, 42],
     outage_beyond_nine_probes on [1, 7, 42],
     queue_empty_at_first_probe on [1, 7, 42],
     backlog_received_in_one_burst on [1, 7, 42],
@@ -383,6 +385,14 @@ mod promised {
         assert_eq!(told.with(Topic::Event, "Circuit Held").len(), 2, "{}", told.story());
     }
 
+    pub fn owner_dies_after_close(told: &Told) {
+        retention_raised(told);
+        let closed = told.first(Topic::Event, "Circuit Closed").expect("it closed");
+        let died = told.first(Topic::Workflow, "ABORTED").expect("it was stopped");
+        let restored = told.first(Topic::Event, "Circuit Retention Restore").expect("it was given back");
+        assert!(closed < died && died < restored, "{}", told.story());
+    }
+
     pub fn probe_answer_lost(told: &Told) {
         assert!(!told.with(Topic::Event, "Circuit Faulted (").is_empty(), "{}", told.story());
         assert!(told.with(Topic::Event, "state=ProbeConsumer").len() > 1, "{}", told.story());
@@ -412,6 +422,17 @@ mod promised {
             told.story()
         );
     }
+    pub fn owner_dies_reopening(told: &Told) {
+        assert_eq!(told.with(Topic::Workflow, "ABORTED").len(), 1, "{}", told.story());
+        assert!(told.with(Topic::Event, "Circuit Overruled").is_empty(), "{}", told.story());
+        assert_eq!(
+            told.with(Topic::Event, "Circuit Closed (close_reason=recovered").len(),
+            1,
+            "{}",
+            told.story()
+        );
+    }
+
     macro_rules! no_mistakes {
         ($($name:ident),+) => {
             $(pub fn $name(told: &Told) {

@@ -109,6 +109,7 @@ fn an_alarm_becomes_a_trip_request() {
             reason: reason.to_owned(),
             at: "2026-11-21T08:00:00Z".to_owned(),
             hold: None,
+            restore_retention_of: None,
         },
     );
 }
@@ -129,6 +130,7 @@ fn a_request_becomes_a_trip_request() {
             reason: "planned \"maintenance\"".to_owned(),
             at: "2026-11-21T08:00:00Z".to_owned(),
             hold: None,
+            restore_retention_of: None,
         },
     );
 }

@@ -483,6 +483,8 @@ pub struct CircuitItem {
     pub task_token: Option<String>,
     /// When it was closed last, milliseconds since the Unix epoch.
     pub closed_at_ms: Option<u64>,
+    /// Whether the queue's retention was raised and not yet given back.
+    pub retention_is_raised: bool,
 }
 
 /// What the reconciler remembers of a circuit between two looks, in an item of its own, so that it says a thing once.
@@ -527,11 +529,11 @@ pub trait Executions {
     /// As the service says.
     async fn is_alive(&self, execution_arn: &str) -> Result<bool, CallError>;
 
-    /// Whether any execution of the machine runs, by `ListExecutions`.
+    /// Whether any execution of the machine but `owner_arn` runs, by `ListExecutions`.
     ///
     /// # Errors
     /// As the service says.
-    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError>;
+    async fn others_running(&self, machine_arn: &str, owner_arn: &str) -> Result<bool, CallError>;
 
     /// Starts an execution.
     ///

@@ -44,11 +44,17 @@ where
     let alarm = ports.alarm(&request.alarm_name, request.alarm_is_composite).await?;
     look.announce_blindness(alarm.is_none(), &mut watch, &mut done, ports).await?;
     if item.state == CircuitState::Closed {
-        let running = ports.any_running(&request.machine_arn).await?;
+        // The owner of a closed circuit has at most a raised retention to give back, for days perhaps: a new trip takes the
+        // circuit from it at any time.
+        let owner = item.owner_arn.as_deref().unwrap_or_default();
+        let running = ports.others_running(&request.machine_arn, owner).await?;
         look.announce_disabled(running, &mut watch, &mut done, ports).await?;
         let since_ms = alarm.filter(|alarm| alarm.is_in_alarm).map(|alarm| alarm.since_ms);
         if let Some(since_ms) = since_ms.filter(|_| !running) {
             look.trip(since_ms, &mut watch, &mut done, ports).await?;
+        }
+        if done.is_empty() && !running {
+            look.look_after_retention(owner, &mut done, ports).await?;
         }
     } else {
         watch.disabled_since_ms = None;
@@ -99,7 +105,7 @@ impl Look<'_> {
         let owner = self.item.owner_arn.as_deref().unwrap_or_default();
         if !ports.is_alive(owner).await? {
             if self.item.phase != Some(Phase::GivenUp) {
-                self.start("the execution that owned the circuit has ended", ports).await?;
+                self.start("the execution that owned the circuit has ended", None, ports).await?;
                 done.push("took_over");
             }
             return Ok(());
@@ -131,20 +137,43 @@ impl Look<'_> {
             watch.tripped_at_ms.is_some_and(|at_ms| self.now_ms < at_ms.saturating_add(TRIP_AGAIN_MS));
         // A mapping that is disabled has nothing to open, however long its alarm has not heard of anything.
         if is_due && !asked_lately && self.mapping_is(&[MappingState::Enabled]) {
-            self.start("the alarm is in ALARM and nothing was opened", ports).await?;
+            self.start("the alarm is in ALARM and nothing was opened", None, ports).await?;
             watch.tripped_at_ms = Some(self.now_ms);
             done.push("tripped");
         }
         Ok(())
     }
 
-    async fn start<P: Executions>(&self, reason: &str, ports: &P) -> Result<(), HandlerError> {
+    /// The owner has closed the circuit and died before it gave a raised retention back: another execution does that.
+    async fn look_after_retention<P: Executions>(
+        &self,
+        owner: &str,
+        done: &mut Vec<&'static str>,
+        ports: &P,
+    ) -> Result<(), HandlerError> {
+        // A machine that was deployed anew without the setting could not.
+        if !self.item.retention_is_raised || !self.request.raises_retention || ports.is_alive(owner).await? {
+            return Ok(());
+        }
+        let reason = "the execution that was to give the retention back has ended";
+        self.start(reason, Some(owner), ports).await?;
+        done.push("restores_retention");
+        Ok(())
+    }
+
+    async fn start<P: Executions>(
+        &self,
+        reason: &str,
+        restore_retention_of: Option<&str>,
+        ports: &P,
+    ) -> Result<(), HandlerError> {
         let request = TripRequest {
             circuit: self.request.circuit.clone(),
             trigger: Trigger::Reconciler,
             reason: reason.to_owned(),
             at: rfc3339(self.now_ms),
             hold: None,
+            restore_retention_of: restore_retention_of.map(str::to_owned),
         };
         Ok(ports.start(&self.request.machine_arn, &request).await?)
     }

@@ -76,6 +76,10 @@ pub struct TripRequest {
     /// Keep the circuit open once it is: no probe before the hold ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Open nothing: only give back the retention that this execution, which has died after its close, left raised. For
+    /// circuits with `retention.raise_to_s`; the others refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_retention_of: Option<String>,
 }
 
 /// Longest hold, seconds: no message is kept for longer than this.
@@ -575,6 +579,8 @@ pub struct ReconcileRequest {
     pub alarm_is_composite: bool,
     /// Whether the alarm is made from the mapping's event metrics.
     pub needs_event_metrics: bool,
+    /// Whether its state machine can raise the queue's retention, and so give it back.
+    pub raises_retention: bool,
 }
 
 /// Answer of the `reconciler`.

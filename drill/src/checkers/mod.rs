@@ -152,6 +152,8 @@ pub enum Observation<'a> {
         /// Number of the message.
         trace: u32,
     },
+    /// Nothing more comes: a time that has passed by now has passed for good.
+    DrillEnded,
     /// Something that is kept where people can read it: execution history, the circuit's item, an event.
     Kept {
         /// Where.

@@ -162,11 +162,12 @@ impl Cloud {
         self.machines.executions.borrow().get(arn).map(|execution| execution.status)
     }
 
-    /// Whether an execution of the machine runs.
-    pub(super) fn any_running(&self, machine_arn: &str) -> bool {
+    /// Whether an execution of the machine runs beside this one.
+    pub(super) fn others_running(&self, machine_arn: &str, owner_arn: &str) -> bool {
         let of_machine = format!("{}:", machine_arn.replacen(":stateMachine:", ":execution:", 1));
         let executions = self.machines.executions.borrow();
-        executions.iter().any(|(arn, one)| arn.starts_with(&of_machine) && one.status == "RUNNING")
+        let runs = |one: &Execution| one.status == "RUNNING";
+        executions.iter().any(|(arn, one)| arn.starts_with(&of_machine) && arn != owner_arn && runs(one))
     }
 
     /// `SendTaskSuccess`.

@@ -44,6 +44,7 @@ impl CircuitItems for Ports<'_> {
             phase: string(&found, item::PHASE).and_then(|name| Phase::from_name(&name)),
             task_token: string(&found, item::TASK_TOKEN),
             closed_at_ms: number(&found, item::CLOSED_AT_MS),
+            retention_is_raised: found.contains_key(item::ORIGINAL_RETENTION_S),
         })
     }
 
@@ -100,10 +101,10 @@ impl Executions for Ports<'_> {
             .await
     }
 
-    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError> {
+    async fn others_running(&self, machine_arn: &str, owner_arn: &str) -> Result<bool, CallError> {
         let operation = "ListExecutions";
         let answer = self.begin(operation, "states:ListExecutions", machine_arn).await?;
-        self.finish(answer, operation, Ok(self.cloud.any_running(machine_arn))).await
+        self.finish(answer, operation, Ok(self.cloud.others_running(machine_arn, owner_arn))).await
     }
 
     async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError> {

@@ -82,6 +82,11 @@ impl Eyes {
         state.unwrap_or_else(|| CircuitState::Closed.name().to_owned())
     }
 
+    /// Whether the queue's retention was raised and not yet given back.
+    pub(super) fn retention_is_raised(&self) -> bool {
+        self.item.as_ref().is_some_and(|found| attribute(found, item::ORIGINAL_RETENTION_S).is_some())
+    }
+
     /// Looks at everything, and tells the scribe what is new.
     pub(super) async fn look(
         &mut self,

@@ -231,6 +231,7 @@ impl Live {
             | Action::RepeatAlarmEvent
             | Action::LoseNextAlarmEvent
             | Action::AbortOwner(_)
+            | Action::AbortReopening
             | Action::DisableMappingIn(_)
             | Action::HoldCircuit(_)
             | Action::ReleaseCircuit
@@ -247,6 +248,7 @@ impl Live {
             circuit: self.eyes.circuit(),
             mapping: self.eyes.mapping_state.clone(),
             running: self.eyes.history.running(),
+            retention_is_raised: self.eyes.retention_is_raised(),
             trips: scribe.counts.trips,
             dead_lettered: self.eyes.dead_lettered,
         })

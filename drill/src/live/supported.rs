@@ -68,7 +68,9 @@ fn beyond(scenario: &Scenario) -> Option<String> {
                 return Some("an alarm's event that is lost: only AWS may lose it".to_owned());
             }
             Action::DisableMappingIn(_) => return Some("an operator who switches the mapping".to_owned()),
-            Action::AbortOwner(_) => return Some("somebody who stops an execution".to_owned()),
+            Action::AbortOwner(_) | Action::AbortReopening => {
+                return Some("somebody who stops an execution".to_owned());
+            }
             Action::HoldCircuit(_) | Action::ReleaseCircuit | Action::CloseCircuit | Action::ProbeNow => {
                 return Some("an operator's command to the circuit".to_owned());
             }

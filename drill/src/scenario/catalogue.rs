@@ -317,7 +317,7 @@ fn retention_at_risk() -> Scenario {
     scenario
 }
 
-fn retention_raised() -> Scenario {
+pub fn retention_raised() -> Scenario {
     let mut scenario = outage_until(
         "retention_raised",
         "an outage longer than the retention, which is raised meanwhile and given back when the queue is drained",

@@ -17,6 +17,8 @@ pub struct Standing {
     pub mapping: String,
     /// Whether an execution of the workflow runs.
     pub running: bool,
+    /// Whether the queue's retention was raised and not yet given back.
+    pub retention_is_raised: bool,
     /// How often the circuit was claimed from closed.
     pub trips: u64,
     /// Messages that were dead-lettered.
@@ -54,6 +56,9 @@ impl Ending {
         }
         if standing.running && standing.circuit == CircuitState::Closed.name() {
             missing.push("an execution of the workflow still runs".to_owned());
+        }
+        if standing.retention_is_raised && standing.circuit == CircuitState::Closed.name() {
+            missing.push("the queue's retention is still raised".to_owned());
         }
         if !self.trips.contains(&standing.trips) {
             missing.push(format!("the circuit opened {} times, not {:?}", standing.trips, self.trips));

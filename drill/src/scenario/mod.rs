@@ -110,6 +110,8 @@ pub enum Action {
     LoseNextAlarmEvent,
     /// Somebody stops the execution that owns the circuit, as soon as the circuit's item says this phase.
     AbortOwner(Phase),
+    /// Somebody stops the execution that owns the circuit, as soon as it disables the mapping again after a limited close.
+    AbortReopening,
     /// An operator disables the mapping as soon as the circuit's item says this phase and Lambda accepts the change.
     DisableMappingIn(Phase),
     /// An operator holds the circuit for so long.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use workflow::backoff::{Backoff, Jitter};
 use workflow::circuit::Phase;
 
-use super::catalogue::{RATE_PER_S, closed, minutes, outage_until, steady};
+use super::catalogue::{RATE_PER_S, closed, minutes, outage_until, retention_raised, steady};
 use super::{Action, Ending, Scenario};
 
 /// Every scenario of this kind.
@@ -18,6 +18,7 @@ pub fn all() -> Vec<Scenario> {
         disabled_by_nobody_we_know(),
         hold_expires(),
         held_owner_dies(),
+        owner_dies_after_close(),
     ]
 }
 
@@ -94,5 +95,15 @@ fn held_owner_dies() -> Scenario {
     scenario.summary =
         "the execution that holds a circuit is stopped; the one that takes over goes on holding";
     scenario.actions.push((minutes(25), Action::AbortOwner(Phase::Disabled)));
+    scenario
+}
+
+fn owner_dies_after_close() -> Scenario {
+    let mut scenario = retention_raised();
+    scenario.name = "owner_dies_after_close";
+    scenario.summary = "the execution is stopped after the close, with the retention still raised; another one gives it back";
+    // The circuit is closed by then, and the backlog takes hours to arrive.
+    scenario.circuit.rejitter.drain_per_s = 1.0;
+    scenario.actions = vec![(minutes(25 + 6 * 60), Action::AbortExecution)];
     scenario
 }

@@ -8,7 +8,7 @@ use crate::faults::{FaultKind, FaultPlan};
 
 /// Every scenario of this kind.
 pub fn all() -> Vec<Scenario> {
-    vec![probe_answer_lost(), disabled_in_limited_close(), disabled_while_restoring()]
+    vec![probe_answer_lost(), disabled_in_limited_close(), disabled_while_restoring(), owner_dies_reopening()]
 }
 
 fn probe_answer_lost() -> Scenario {
@@ -48,5 +48,20 @@ fn disabled_while_restoring() -> Scenario {
     scenario.circuit.open.settle_timeout_s = 60;
     scenario.actions = vec![(minutes(6), Action::DisableMappingIn(Phase::Restored))];
     scenario.ending = Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
+    scenario
+}
+
+fn owner_dies_reopening() -> Scenario {
+    let mut scenario = empty_queue();
+    scenario.name = "owner_dies_reopening";
+    scenario.summary = "the owner dies as it disables the mapping again after a limited close; its successor opens what it began";
+    // Messages come while the dependency still fails, so that the limited close fails too.
+    scenario.traffic[1].from = minutes(19);
+    scenario.dependency[1].0 = minutes(35);
+    scenario.circuit.close.limited_watch_s = 600;
+    // Slow enough to be seen on its way.
+    scenario.knobs.transition_ms = 5_000..=20_000;
+    scenario.actions.push((minutes(17), Action::AbortReopening));
+    scenario.ending = closed(1..=1);
     scenario
 }

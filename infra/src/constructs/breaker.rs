@@ -255,6 +255,7 @@ impl CircuitBreaker<'_> {
             reason: "<reason>".to_owned(),
             at: "<at>".to_owned(),
             hold: None,
+            restore_retention_of: None,
         };
         let quoted = serde_json::to_string(&request).expect("a trip request is plain data");
         InputTransformer {

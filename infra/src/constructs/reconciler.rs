@@ -172,6 +172,7 @@ fn input(watched: &Watched<'_>) -> Text {
     };
     let composite = watched.circuit.alarm.signal == AlarmSignal::Existing
         && watched.circuit.alarm.existing_alarm_is_composite;
+    let raises_retention = watched.circuit.retention.raise_to_s.is_some();
     let fields = [
         ("circuit", watched.name.into()),
         ("machine_arn", watched.machine.reference()),
@@ -187,7 +188,7 @@ fn input(watched: &Watched<'_>) -> Text {
         }
     }
     parts.push(Text::literal(format!(
-        ",\"alarm_is_composite\":{composite},\"needs_event_metrics\":{needs_event_metrics}}}"
+        ",\"alarm_is_composite\":{composite},\"needs_event_metrics\":{needs_event_metrics},\"raises_retention\":{raises_retention}}}"
     )));
     Text::joined(parts)
 }

@@ -91,6 +91,7 @@ impl CircuitItems for ReconcilerCloud {
             phase: found.text(item::PHASE).and_then(|name| Phase::from_name(&name)),
             task_token: found.text(item::TASK_TOKEN),
             closed_at_ms: found.number(item::CLOSED_AT_MS),
+            retention_is_raised: found.number(item::ORIGINAL_RETENTION_S).is_some(),
         })
     }
 
@@ -142,17 +143,18 @@ impl Executions for ReconcilerCloud {
         }
     }
 
-    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError> {
+    async fn others_running(&self, machine_arn: &str, owner_arn: &str) -> Result<bool, CallError> {
         let call = self
             .states
             .list_executions()
             .state_machine_arn(machine_arn)
             .status_filter(ExecutionStatus::Running)
-            .max_results(1)
+            // One of them may be the owner.
+            .max_results(2)
             .send()
             .await;
         let output = call.map_err(|error| call_error("ListExecutions", Text::Kept, &error))?;
-        Ok(!output.executions().is_empty())
+        Ok(output.executions().iter().any(|execution| execution.execution_arn() != owner_arn))
     }
 
     async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError> {

@@ -24,7 +24,7 @@ struct Scene {
     item: RefCell<CircuitItem>,
     watch: RefCell<Watch>,
     owner_is_alive: Cell<bool>,
-    any_running: Cell<bool>,
+    others_run: Cell<bool>,
     alarm: Cell<Option<AlarmView>>,
     token_is_valid: Cell<bool>,
 }
@@ -40,13 +40,14 @@ fn calm() -> Scene {
         phase: None,
         task_token: None,
         closed_at_ms: Some(START_MS - 60 * MINUTE_MS),
+        retention_is_raised: false,
     };
     Scene {
         world,
         item: RefCell::new(item),
         watch: RefCell::default(),
         owner_is_alive: Cell::new(false),
-        any_running: Cell::new(false),
+        others_run: Cell::new(false),
         alarm: Cell::new(Some(AlarmView { is_in_alarm: false, since_ms: START_MS - 60 * MINUTE_MS })),
         token_is_valid: Cell::new(true),
     }
@@ -57,7 +58,6 @@ fn open() -> Scene {
     let scene = calm();
     scene.world.put_mapping("a", "Disabled", None);
     scene.owner_is_alive.set(true);
-    scene.any_running.set(true);
     let mut item = scene.item.borrow_mut();
     item.state = CircuitState::Open;
     item.phase = Some(Phase::Disabled);
@@ -74,6 +74,7 @@ fn request() -> ReconcileRequest {
         alarm_name: "orders-alarm".to_owned(),
         alarm_is_composite: false,
         needs_event_metrics: true,
+        raises_retention: true,
     }
 }
 
@@ -135,8 +136,9 @@ impl Executions for Scene {
         self.world.act("is_alive", execution_arn.to_owned(), || Ok(alive)).await
     }
 
-    async fn any_running(&self, machine_arn: &str) -> Result<bool, CallError> {
-        self.world.act("any_running", machine_arn.to_owned(), || Ok(self.any_running.get())).await
+    async fn others_running(&self, machine_arn: &str, owner_arn: &str) -> Result<bool, CallError> {
+        assert_eq!(owner_arn, OWNER);
+        self.world.act("others_running", machine_arn.to_owned(), || Ok(self.others_run.get())).await
     }
 
     async fn start(&self, machine_arn: &str, request: &TripRequest) -> Result<(), CallError> {
@@ -280,13 +282,52 @@ fn an_alarm_that_is_still_up_just_after_a_close_does_not_trip() {
 fn nothing_is_tripped_while_an_execution_runs_or_the_mapping_is_not_enabled() {
     let scene = calm();
     scene.alarm.set(alarming(START_MS - 30 * MINUTE_MS));
-    scene.any_running.set(true);
+    scene.others_run.set(true);
     scene.check_calm(1);
-    scene.any_running.set(false);
+    scene.others_run.set(false);
     for state in ["Disabled", "Enabling", "Updating"] {
         scene.world.put_mapping("a", state, None);
         scene.check_calm(0);
     }
+}
+
+#[test]
+fn a_raised_retention_that_nobody_gives_back_is_given_back_by_another_execution() {
+    let errand = format!(
+        r#"start {{"circuit":"orders","trigger":"reconciler","reason":"the execution that was to give the retention back has ended","at":"2027-01-15T08:00:00Z","restore_retention_of":"{OWNER}""#
+    );
+    let scene = calm();
+    scene.item.borrow_mut().retention_is_raised = true;
+    scene.check(0, "restores_retention", &errand);
+    // A failure that is going on is more urgent, and its execution gives the retention back as well.
+    scene.alarm.set(alarming(START_MS - 30 * MINUTE_MS));
+    assert_eq!(scene.look_after(1).0, ["tripped"]);
+}
+
+#[test]
+fn a_raised_retention_is_left_alone_where_it_is_looked_after_or_cannot_be_given_back() {
+    let raised = || {
+        let scene = calm();
+        scene.item.borrow_mut().retention_is_raised = true;
+        scene
+    };
+    let looked_after = raised();
+    looked_after.owner_is_alive.set(true);
+    looked_after.check_calm(1);
+    let being_opened = raised();
+    being_opened.others_run.set(true);
+    being_opened.check_calm(1);
+    let without = ReconcileRequest { raises_retention: false, ..request() };
+    assert_eq!(raised().look_with(&without, 1), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn an_owner_that_only_waits_to_give_the_retention_back_is_no_obstacle_to_a_trip() {
+    let scene = calm();
+    scene.item.borrow_mut().retention_is_raised = true;
+    scene.owner_is_alive.set(true);
+    scene.alarm.set(alarming(START_MS - 30 * MINUTE_MS));
+    assert_eq!(scene.look_after(1).0, ["tripped"]);
 }
 
 #[test]
@@ -312,7 +353,7 @@ fn a_mapping_that_somebody_disabled_is_announced_once_after_two_minutes() {
 fn a_mapping_that_the_breaker_disables_is_nobody_elses() {
     let scene = calm();
     scene.world.put_mapping("a", "Disabled", None);
-    scene.any_running.set(true);
+    scene.others_run.set(true);
     for _ in 0..5 {
         scene.check_calm(1);
     }

@@ -1,12 +1,13 @@
 //! After the close: what becomes of the dead-letter queue, and of a retention that was raised. The circuit is closed and
 //! messages flow; a new trip takes over at once, and this execution then ends as superseded.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::steps::{brief, patient};
-use super::{Context, placeholder, placeholder_value};
-use crate::asl::{Catcher, Choice, Rule, State, Wait, jsonata};
-use crate::circuit::{CloseReason, item};
+use super::claim::{carry_on, number};
+use super::steps::{CONDITION_FAILED, UPDATE_ITEM, brief, now_ms, patient};
+use super::{Context, NOWHERE, placeholder, placeholder_value};
+use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, jsonata};
+use crate::circuit::{CircuitState, CloseReason, item};
 use crate::config::RedriveAfterClose;
 use crate::events::Announcement;
 
@@ -15,6 +16,8 @@ use crate::events::Announcement;
 const FIRST_PAUSE_S: u32 = 60;
 /// Longest pause, seconds.
 const MAX_PAUSE_S: u32 = 3_600;
+/// Where the input of an execution says whose retention it is to give back, [`crate::contract::TripRequest`].
+const ERRAND: &str = "$states.input.restore_retention_of";
 
 /// The variables of this module, unset.
 pub fn unset() -> [(&'static str, Value); 5] {
@@ -25,6 +28,11 @@ pub fn unset() -> [(&'static str, Value); 5] {
         ("sawDrained", json!(false)),
         ("restored", json!({ "outcome": "none", "retention_s": 0 })),
     ]
+}
+
+/// The state that follows the check of the input.
+pub fn after_input(context: &Context<'_>) -> &'static str {
+    if context.circuit.retention.raise_to_s.is_some() { "JudgeErrand" } else { "ClaimCircuit" }
 }
 
 /// The state in which an execution resumes whose restore failed, if the circuit has one.
@@ -48,9 +56,50 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         states.push(redrive(context));
     }
     if context.circuit.retention.raise_to_s.is_some() {
+        states.extend(errand(context));
         states.extend(restore(context));
     }
     states
+}
+
+/// What an execution has come for that was started because another one died after its close: nothing but the retention,
+/// from where that one left off. It becomes the closed circuit's owner, so that nobody else does the same, and a new trip
+/// takes the circuit from it as from any owner that has closed.
+fn errand(context: &Context<'_>) -> [State; 2] {
+    let given = format!("$exists({ERRAND})");
+    let judge = Choice::new("JudgeErrand", Rule::when(given, "ClaimRetention")).otherwise("ClaimCircuit");
+    let values = Map::from_iter([
+        (":me".to_owned(), json!({ "S": jsonata("$states.context.Execution.Id") })),
+        (":dead".to_owned(), json!({ "S": jsonata(format!("$string({ERRAND})")) })),
+        (":closed".to_owned(), json!({ "S": CircuitState::Closed.name() })),
+        (":one".to_owned(), json!({ "N": "1" })),
+        (":now".to_owned(), now_ms()),
+    ]);
+    let condition = format!(
+        "{} = :closed AND attribute_exists({}) AND ({owner} = :dead OR {owner} = :me)",
+        item::STATE,
+        item::ORIGINAL_RETENTION_S,
+        owner = item::OWNER,
+    );
+    let update = format!(
+        "SET {} = :me, {epoch} = {epoch} + :one, {} = :now",
+        item::OWNER,
+        item::UPDATED_AT_MS,
+        epoch = item::EPOCH,
+    );
+    let mut arguments = context.update_item(&update, &condition, values);
+    arguments["ReturnValues"] = json!("ALL_NEW");
+    let claim = carry_on(context, Task::new("ClaimRetention", UPDATE_ITEM).arguments(arguments))
+        .assign("epoch", number(item::EPOCH))
+        .assign("closedAtMs", number(item::CLOSED_AT_MS))
+        .assign("closeReason", jsonata(format!("$states.result.Attributes.{}.S", item::CLOSE_REASON)))
+        .output(json!({}))
+        .retry(Retrier::on(&CONDITION_FAILED, 0))
+        .retry(patient())
+        .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
+        .catch(context.to_fault("ClaimRetention", NOWHERE))
+        .next("AwaitDrained");
+    [judge, claim]
 }
 
 /// Counts what is in the dead-letter queue, and moves it back where that is configured and it is the incident's. The close

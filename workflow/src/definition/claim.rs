@@ -96,7 +96,7 @@ fn check_input(context: &Context<'_>) -> State {
         .chain(known)
         .chain(clock::unset())
         .chain(after::unset())
-        .fold(Rule::when(fits, "ClaimCircuit"), |rule, (name, value)| rule.assign(name, value))
+        .fold(Rule::when(fits, after::after_input(context)), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         // What an execution that hands over gives on beside the circuit's item.
         .assign("from", jsonata("$exists($states.input.from) ? $states.input.from : 'none'"))
@@ -162,13 +162,13 @@ fn claim(context: &Context<'_>) -> State {
 }
 
 /// Takes over what the item says of the loss clock, and of a retention that was raised and not yet given back.
-fn carry_on(context: &Context<'_>, task: Task) -> Task {
+pub fn carry_on(context: &Context<'_>, task: Task) -> Task {
     let carried = clock::carried(context);
     carried.into_iter().fold(task, |task, (name, value)| task.assign(name, value))
 }
 
 /// A number attribute of the item that the task returned.
-fn number(attribute: &str) -> Value {
+pub fn number(attribute: &str) -> Value {
     jsonata(format!("$number($states.result.Attributes.{attribute}.N)"))
 }
 

@@ -344,7 +344,12 @@ fn reopening(context: &Context<'_>) -> Vec<State> {
         .assign("closeReason", json!(CloseReason::Overruled.name()))
         .output(json!({}))
         .next("AnnounceOverruled");
-    vec![check, judge.otherwise("DisableMappings"), give_up]
+    let mark = context
+        .mark("MarkReopening", Phase::Opening, "CheckReopening")
+        .comment("Before they are disabled: whoever takes over from here on would take that for somebody else's doing")
+        .output(json!({}))
+        .next("DisableMappings");
+    vec![check, judge.otherwise("MarkReopening"), mark, give_up]
 }
 
 /// Variable that holds when a probe failed last, where the alarm sees probes.
