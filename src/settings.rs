@@ -184,6 +184,11 @@ const SECTIONS: &[Section] = &[
                 "Rate at which the backlog arrives after the close.",
                 Range(0.1, 10_000.0, "messages per second"),
             ),
+            setting(
+                "invocations_count",
+                "How many invocations share a large backlog: one per 50,000 messages, and at most so many.",
+                Range(1.0, 40.0, "invocations"),
+            ),
         ],
     },
     Section {

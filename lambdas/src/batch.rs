@@ -1,4 +1,4 @@
-//! Batch calls to SQS: splitting by count and bytes, retrying the entries that failed, copying a message whole.
+//! Batch calls to SQS: their limits, retrying the entries that failed, copying a message whole.
 //!
 //! A delete or a change of visibility may be repeated at will. A send may not: SQS gives a standard queue no way to
 //! tell a repeated send from a new message, so one whose answer was lost is left alone.
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ports::{
-    BatchResult, CallError, CallErrorKind, Clock, Message, MessageAttribute, Messages, Outgoing,
-    VisibilityChange,
+    BatchResult, CallError, CallErrorKind, Clock, Message, MessageAttribute, MessageAttributes, Messages,
+    Outgoing, VisibilityChange,
 };
 
 /// Most entries in one batch call to SQS.
@@ -50,41 +50,26 @@ pub fn copy_of(message: &Message, delay_s: Option<u32>) -> Outgoing {
     }
 }
 
-/// What a message counts towards [`MAX_BATCH_BYTES`]: body, and each attribute's name, type and value.
+/// What a message to be sent counts towards [`MAX_BATCH_BYTES`]: body, and each attribute's name, type and value.
 pub fn size_bytes(message: &Outgoing) -> usize {
-    let attributes: usize = message
-        .message_attributes
-        .iter()
-        .map(|(name, attribute)| name.len() + attribute_bytes(attribute))
-        .sum();
-    message.body.len() + attributes
+    content_bytes(&message.body, &message.message_attributes)
+}
+
+/// The same for a message that was received.
+pub fn message_bytes(message: &Message) -> usize {
+    content_bytes(&message.body, &message.message_attributes)
+}
+
+fn content_bytes(body: &str, attributes: &MessageAttributes) -> usize {
+    let attributes: usize =
+        attributes.iter().map(|(name, attribute)| name.len() + attribute_bytes(attribute)).sum();
+    body.len() + attributes
 }
 
 fn attribute_bytes(attribute: &MessageAttribute) -> usize {
     attribute.data_type.len()
         + attribute.string_value.as_ref().map_or(0, String::len)
         + attribute.binary_value.as_ref().map_or(0, Vec::len)
-}
-
-/// Splits `items` into batches of at most [`MAX_BATCH_COUNT`] and [`MAX_BATCH_BYTES`], in order. An item that is too
-/// large by itself gets a batch of its own: SQS refuses it by name.
-pub fn split<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let mut batches: Vec<Vec<T>> = Vec::new();
-    let mut open_bytes = 0usize;
-    for item in items {
-        let item_bytes = bytes(&item);
-        match batches.last_mut() {
-            Some(open) if open.len() < MAX_BATCH_COUNT && open_bytes + item_bytes <= MAX_BATCH_BYTES => {
-                open.push(item);
-                open_bytes += item_bytes;
-            }
-            _ => {
-                batches.push(vec![item]);
-                open_bytes = item_bytes;
-            }
-        }
-    }
-    batches
 }
 
 /// Deletes by receipt handle, retrying what failed. One result per handle.
@@ -103,7 +88,7 @@ pub async fn change_visibility<P: Messages + Clock>(
     persist(changes, ATTEMPT_COUNT, CallErrorKind::may_pass, ports, call).await
 }
 
-/// Sends one batch (see [`split`]), retrying the entries that SQS said it failed, and the whole call if it certainly had
+/// Sends one batch within SQS's limits, retrying the entries that SQS said it failed, and the whole call if it certainly had
 /// no effect. One result per message: its new id.
 ///
 /// A failure of kind [`CallErrorKind::Transient`] leaves open whether the message was sent. A caller that keeps the
@@ -167,8 +152,6 @@ fn may_work_later<T>(result: &Result<T, CallError>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -192,25 +175,5 @@ mod tests {
             ..Outgoing::default()
         };
         assert_eq!(size_bytes(&message), 5 + 4 + 6 + 2);
-    }
-
-    proptest! {
-        #[test]
-        fn batches_keep_every_item_in_order_within_both_limits(
-            sizes in prop::collection::vec(
-                prop_oneof![0usize..1_000, 100_000usize..400_000, 900_000usize..=1_200_000], 0..60)
-        ) {
-            let batches = split(sizes.clone(), |size| *size);
-            prop_assert_eq!(batches.concat(), sizes);
-            for batch in &batches {
-                prop_assert!(!batch.is_empty() && batch.len() <= MAX_BATCH_COUNT);
-                prop_assert!(batch.len() == 1 || batch.iter().sum::<usize>() <= MAX_BATCH_BYTES);
-            }
-            for pair in batches.windows(2) {
-                let full = pair[0].len() == MAX_BATCH_COUNT
-                    || pair[0].iter().sum::<usize>() + pair[1][0] > MAX_BATCH_BYTES;
-                prop_assert!(full, "a batch was closed with room for the next item");
-            }
-        }
     }
 }

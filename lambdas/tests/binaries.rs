@@ -312,9 +312,11 @@ fn rejitter_spreads_what_it_finds() {
         "{}",
         outcome.log
     );
-    let calls =
-        ["GetItem", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibilityBatch", "ReceiveMessage"];
-    assert_eq!(*seen.lock().expect("no thread panics"), calls);
+    let mut calls = seen.lock().expect("no thread panics").clone();
+    assert_eq!(calls[..3], ["GetItem", "GetQueueAttributes", "ReceiveMessage"]);
+    // The message is spread while the next receive is under way: which comes first is up to chance.
+    calls[3..].sort();
+    assert_eq!(calls[3..], ["ChangeMessageVisibilityBatch", "ReceiveMessage"]);
     assert!(!outcome.log.contains(CANARY), "{}", outcome.log);
 }
 

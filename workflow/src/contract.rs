@@ -339,7 +339,8 @@ pub enum RejitterStrategy {
     /// A random visibility timeout: no copies; id, attributes, group and receive history stay. Bounded by the
     /// in-flight quota of the queue, beyond which it falls back to `requeue`.
     Visibility,
-    /// A delayed copy with all attributes, then the original is deleted. Bounded by the 900 s of `DelaySeconds`.
+    /// A delayed copy with all attributes, then the original is deleted. What is to arrive beyond the 900 s of
+    /// `DelaySeconds` gets a visibility timeout as long as the in-flight quota has room for it.
     Requeue,
     /// The backlog is left as it is.
     Off,
@@ -356,6 +357,9 @@ pub struct RejitterRequest {
     pub strategy: RejitterStrategy,
     /// Rate at which the backlog is to arrive after the close, messages per second.
     pub drain_per_s: f64,
+    /// How many invocations may share a large backlog, 1 to 40.
+    #[serde(default = "one")]
+    pub invocations_count: u32,
     /// `maxReceiveCount` of the queue's redrive policy; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_receive_count: Option<u32>,
@@ -375,18 +379,29 @@ pub struct RejitterProgress {
     pub spread_until_ms: u64,
     /// The strategy in use: `visibility` becomes `requeue` for a backlog beyond the in-flight quota.
     pub strategy: RejitterStrategy,
+    /// How many invocations share the backlog, side by side.
+    #[serde(default = "one")]
+    pub share_count: u32,
     /// Messages spread so far.
     pub moved_count: u64,
+    /// Those of them that were spread by a visibility timeout.
+    #[serde(default)]
+    pub hidden_count: u64,
     /// Full copies made of messages whose last receive the re-jitter used.
     pub copied_count: u64,
     /// Messages that could not be spread; they stay in the queue and arrive after their visibility timeout.
     pub failed_count: u64,
 }
 
+fn one() -> u32 {
+    1
+}
+
 /// Answer of the `rejitter` function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejitterAnswer {
-    /// Every message older than the start has been spread.
+    /// Every message older than the start has been spread. The first invocation of several that are to share a backlog
+    /// only plans, and answers that it is not.
     pub done: bool,
     /// Counts so far, to be handed to the next invocation unless `done`.
     pub progress: RejitterProgress,

@@ -38,8 +38,8 @@ pub struct Ports<'a> {
     aside: bool,
     /// The epoch that the request claims.
     epoch: Option<u64>,
-    /// Whether to spread by requeuing: because the request says so, or because the backlog is beyond the quota of messages
-    /// in flight.
+    /// Whether to spread by requeuing: because the request says so, because the backlog is beyond the quota of messages in
+    /// flight, or because that is used up.
     requeues: Cell<bool>,
     /// When the owner was read last.
     fenced_at: Cell<Option<Time>>,
@@ -332,7 +332,10 @@ impl Messages for Ports<'_> {
             let received = self
                 .cloud
                 .receive_now(queue, &request, self.actor)
-                .map_err(|error| call_error(operation, error))?;
+                .map_err(|error| call_error(operation, error))
+                .inspect_err(|error| {
+                    self.requeues.set(self.requeues.get() || error.kind == CallErrorKind::OverLimit);
+                })?;
             if !received.is_empty() || self.cloud.now() >= deadline {
                 if matches!(answer, Answer::Lost(_)) {
                     self.excuse(received.iter().map(ReceivedMessage::trace));

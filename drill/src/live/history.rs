@@ -176,7 +176,7 @@ async fn new_events(clients: &Clients, arn: &str, after: i64) -> Result<Vec<Hist
 fn called_by(state: &str) -> Option<FunctionKind> {
     match state {
         "ProbeConsumer" => Some(FunctionKind::Probe),
-        "SpreadBacklog" => Some(FunctionKind::Rejitter),
+        "SpreadBacklog" | "SpreadShare" => Some(FunctionKind::Rejitter),
         "InspectMappings" | "DisableMappings" | "CheckQuiet" | "LimitMappings" | "RestoreMappings"
         | "CheckEnabled" => Some(FunctionKind::Mapping),
         "InspectQueue" | "CheckClock" | "RaiseRetention" | "CheckDrained" | "RestoreRetention"

@@ -135,6 +135,7 @@ fn draw_circuit(rng: &mut SimRng) -> CircuitConfig {
                 _ => Some(RejitterStrategy::Requeue),
             },
             drain_per_s: pick(rng, &[0.5, 5.0, 100.0]),
+            ..RejitterConfig::default()
         },
         close: CloseConfig {
             limited_concurrency_count: rng.random_range(2..=10),

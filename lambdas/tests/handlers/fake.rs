@@ -6,10 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use lambdas::ports::{
     BatchResult, CallError, CallErrorKind, Chance, Circuits, Clock, ConcurrencyUpdate, EventSourceMappings,
     Functions, Invocation, Ledger, MappingDescription, MappingState, MappingUpdate, Message,
@@ -61,6 +63,15 @@ pub struct Stored {
     pub delayed: bool,
 }
 
+/// Whether the handler asked to be polled again, as one that has several calls under way does.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 pub struct World {
     pub now_ms: Cell<u64>,
     pub epoch: Cell<Option<u64>>,
@@ -75,6 +86,9 @@ pub struct World {
     pub faults: RefCell<BTreeMap<usize, Fault>>,
     /// Operations of which every entry fails, with the kind of failure.
     pub broken_entries: RefCell<BTreeMap<&'static str, CallErrorKind>>,
+    /// Of the entries of all batches each so many-th is throttled; none at 0.
+    pub stumbles_every: Cell<usize>,
+    entry_count: Cell<usize>,
     /// Bodies whose send fails for good.
     pub unsendable: RefCell<BTreeSet<String>>,
     pub calls: RefCell<Vec<String>>,
@@ -110,6 +124,8 @@ impl World {
             max_receive_count: Cell::new(None),
             faults: RefCell::default(),
             broken_entries: RefCell::default(),
+            stumbles_every: Cell::new(0),
+            entry_count: Cell::new(0),
             unsendable: RefCell::default(),
             calls: RefCell::default(),
             sleeps: RefCell::default(),
@@ -127,7 +143,15 @@ impl World {
 
     /// Runs a handler to its end; `None` when the world crashed under it. The next run finds the world working again.
     pub fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let outcome = future.now_or_never();
+        let mut future = pin!(future);
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut outcome = None;
+        while outcome.is_none() && woken.0.swap(false, Ordering::Relaxed) {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                outcome = Some(output);
+            }
+        }
         assert_eq!(outcome.is_none(), self.crashed.get(), "only a crash keeps a handler from ending");
         self.crashed.set(false);
         self.faults.borrow_mut().clear();
@@ -291,9 +315,14 @@ impl World {
     ) -> BatchResult<T> {
         let broken = self.broken_entries.borrow().get(operation).copied();
         (0..count)
-            .map(|at| match broken {
-                Some(kind) => Err(failure(operation, kind)),
-                None => effect(at),
+            .map(|at| {
+                self.entry_count.set(self.entry_count.get() + 1);
+                let every = self.stumbles_every.get();
+                let stumbles = self.entry_count.get().is_multiple_of(every);
+                match broken.or(stumbles.then_some(CallErrorKind::Throttled)) {
+                    Some(kind) => Err(failure(operation, kind)),
+                    None => effect(at),
+                }
             })
             .collect()
     }

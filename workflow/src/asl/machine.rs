@@ -77,14 +77,19 @@ impl StateMachine {
 
     /// The definition as JSON, made of the machine itself.
     pub fn into_value(self) -> Value {
+        let mut value = Map::from_iter([
+            ("Comment".to_owned(), Value::String(self.comment.clone())),
+            ("QueryLanguage".to_owned(), json!("JSONata")),
+        ]);
+        value.extend(self.into_parts());
+        Value::Object(value)
+    }
+
+    /// What a machine inside another one has: its start and its states.
+    pub(super) fn into_parts(self) -> [(String, Value); 2] {
         let states: Map<String, Value> =
             self.states.into_iter().map(|state| (state.name, Value::Object(state.fields))).collect();
-        Value::Object(Map::from_iter([
-            ("Comment".to_owned(), Value::String(self.comment)),
-            ("QueryLanguage".to_owned(), json!("JSONata")),
-            ("StartAt".to_owned(), Value::String(self.start)),
-            ("States".to_owned(), Value::Object(states)),
-        ]))
+        [("StartAt".to_owned(), Value::String(self.start)), ("States".to_owned(), Value::Object(states))]
     }
 
     fn flaws(&self) -> Vec<Flaw> {

@@ -34,4 +34,6 @@ mod machine;
 mod states;
 
 pub use self::machine::{Flaw, Flaws, StateMachine};
-pub use self::states::{Catcher, Choice, Pass, Retrier, Rule, State, Task, Wait, fail, jsonata, succeed};
+pub use self::states::{
+    Catcher, Choice, ForEach, Pass, Retrier, Rule, State, Task, Wait, fail, jsonata, succeed,
+};

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::StateMachine;
+
 /// A JSONata expression as a value: `{% text %}`.
 pub fn jsonata(text: impl AsRef<str>) -> Value {
     Value::String(format!("{{% {} %}}", text.as_ref().trim()))
@@ -147,11 +149,65 @@ impl Task {
         Task(self.0.push_to("Retry", retrier.to_value()))
     }
 
+    /// Ends the machine as succeeded.
+    pub fn end(self) -> State {
+        Task(self.0.set("End", json!(true))).0.finish(true)
+    }
+
     /// Adds a catcher; the first that names the error decides.
     pub fn catch(mut self, catcher: Catcher) -> Task {
         self.0.handled.push(catcher.errors.clone());
         self.0.targets.push(catcher.next.clone());
         Task(self.0.push_to("Catch", catcher.to_value()))
+    }
+
+    /// Goes on to `target`.
+    pub fn next(self, target: &str) -> State {
+        self.0.next(target)
+    }
+}
+
+/// A state that runs a machine of its own for each item of a list, side by side: a `Map` in inline mode.
+#[derive(Clone, Debug)]
+pub struct ForEach(Draft);
+
+impl ForEach {
+    /// Runs `processor` for each of `items`, an expression that gives a list, so many at once: at most 40.
+    pub fn new(name: &str, items: Value, max_concurrency: u32, processor: StateMachine) -> ForEach {
+        let mut inner = Map::from_iter([("ProcessorConfig".to_owned(), json!({ "Mode": "INLINE" }))]);
+        inner.extend(processor.into_parts());
+        let draft = Draft::new(name, "Map")
+            .set("Items", items)
+            .set("MaxConcurrency", json!(max_concurrency))
+            .set("ItemProcessor", Value::Object(inner));
+        ForEach(draft)
+    }
+
+    /// What the state is for.
+    pub fn comment(self, text: &str) -> ForEach {
+        ForEach(self.0.set("Comment", json!(text)))
+    }
+
+    /// What each run is given, instead of its item.
+    pub fn item(self, selector: Value) -> ForEach {
+        ForEach(self.0.set("ItemSelector", selector))
+    }
+
+    /// Assigns a variable when all have succeeded; `$states.result` is the list of their outputs.
+    pub fn assign(self, variable: &str, value: Value) -> ForEach {
+        ForEach(self.0.insert_into("Assign", variable, value))
+    }
+
+    /// The state's output when all have succeeded; by default the list of their outputs.
+    pub fn output(self, output: Value) -> ForEach {
+        ForEach(self.0.set("Output", output))
+    }
+
+    /// Adds a catcher; the first that names the error decides.
+    pub fn catch(mut self, catcher: Catcher) -> ForEach {
+        self.0.handled.push(catcher.errors.clone());
+        self.0.targets.push(catcher.next.clone());
+        ForEach(self.0.push_to("Catch", catcher.to_value()))
     }
 
     /// Goes on to `target`.
@@ -201,6 +257,7 @@ impl Retrier {
 pub struct Catcher {
     errors: Vec<String>,
     assign: Map<String, Value>,
+    output: Option<Value>,
     next: String,
 }
 
@@ -208,7 +265,12 @@ impl Catcher {
     /// On these errors go on to `next`.
     pub fn on(errors: &[&str], next: &str) -> Catcher {
         let errors = errors.iter().map(|&error| error.to_owned()).collect();
-        Catcher { errors, assign: Map::new(), next: next.to_owned() }
+        Catcher { errors, assign: Map::new(), output: None, next: next.to_owned() }
+    }
+
+    /// What `next` is given instead of the error; `$states.errorOutput` is the error.
+    pub fn output(self, output: Value) -> Catcher {
+        Catcher { output: Some(output), ..self }
     }
 
     /// Assigns a variable on the way; `$states.errorOutput` is the error.
@@ -221,6 +283,9 @@ impl Catcher {
         let mut value = json!({ "ErrorEquals": self.errors });
         if !self.assign.is_empty() {
             value["Assign"] = Value::Object(self.assign.clone());
+        }
+        if let Some(output) = &self.output {
+            value["Output"] = output.clone();
         }
         value["Next"] = json!(self.next);
         value

@@ -341,11 +341,13 @@ pub struct RejitterConfig {
     pub strategy: Option<RejitterStrategy>,
     /// Rate at which the backlog arrives after the close, 0.1 to 10,000 messages per second.
     pub drain_per_s: f64,
+    /// How many invocations share a large backlog, 1 to 40: one per 50,000 messages, and at most so many.
+    pub invocations_count: u32,
 }
 
 impl Default for RejitterConfig {
     fn default() -> RejitterConfig {
-        RejitterConfig { strategy: None, drain_per_s: 100.0 }
+        RejitterConfig { strategy: None, drain_per_s: 100.0, invocations_count: 4 }
     }
 }
 

@@ -29,6 +29,9 @@ const BREAKER_RECEIVES: u32 = 3;
 /// `FunctionTimeout` of a mapping's queue: AWS refuses a visibility timeout below it and advises six times it.
 const ADVISED_VISIBILITY_FACTOR: u32 = 6;
 
+/// Most invocations of the re-jitter at once: an inline `Map` of Step Functions runs no more.
+const MAX_INVOCATIONS_COUNT: u32 = 40;
+
 /// Longest name of a circuit; it becomes part of logical ids.
 const MAX_NAME: usize = 32;
 
@@ -169,6 +172,12 @@ impl Check {
             circuit.rejitter.drain_per_s,
             0.1..=10_000.0,
             "messages per second",
+        );
+        self.range(
+            "rejitter.invocations_count",
+            circuit.rejitter.invocations_count,
+            1..=MAX_INVOCATIONS_COUNT,
+            "invocations",
         );
         self.range(
             "close.limited_concurrency_count",

@@ -5,70 +5,20 @@ use serde_json::json;
 use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, now_ms, patient, phase};
-use super::{
-    Context, MAX_SPREADS, OVERRULED_AFTER_S, REJITTER_TIMEOUT_S, after, placeholder, placeholder_value, state,
-};
+use super::{Context, OVERRULED_AFTER_S, after, placeholder, placeholder_value, spread};
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
 use crate::circuit::{CloseReason, Phase, Transition, item};
 use crate::contract::RejitterStrategy;
-use crate::errors;
 use crate::events::Announcement;
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     let mut states = Vec::new();
     if context.circuit.rejitter_strategy() != RejitterStrategy::Off {
-        states.extend(spread(context));
+        states.extend(spread::states(context));
     }
     states.extend(restore(context));
     states.extend(finish(context));
     states
-}
-
-/// Spreads the backlog in as many calls as it takes. A re-jitter that fails does not keep the circuit open: the
-/// dependency has recovered, and a burst is the lesser harm.
-fn spread(context: &Context<'_>) -> Vec<State> {
-    let circuit = context.circuit;
-    let mut payload = json!({
-        "fence": context.fence(),
-        "queue_url": placeholder_value(placeholder::QUEUE_URL),
-        "strategy": circuit.rejitter_strategy(),
-        "drain_per_s": circuit.rejitter.drain_per_s,
-        "progress": jsonata("$spread.progress"),
-    });
-    if let Some(count) = circuit.facts().max_receive_count {
-        payload["max_receive_count"] = json!(count);
-    }
-    let gave_up = |errors: &[&str], next: &str| {
-        Catcher::on(errors, next)
-            .assign("spread", jsonata("$merge([$spread, {'error': $states.errorOutput.Error}])"))
-    };
-    let call = Task::new(state::SPREAD_BACKLOG, super::steps::INVOKE)
-        .arguments(json!({
-            "FunctionName": placeholder_value(placeholder::REJITTER_FUNCTION),
-            "Payload": payload,
-        }))
-        .timeout_s(json!(REJITTER_TIMEOUT_S + 5))
-        .assign(
-            "spread",
-            jsonata(
-                "{'calls': $spread.calls + 1, 'progress': $states.result.Payload.progress, 'error': 'none'}",
-            ),
-        )
-        .output(jsonata("{'done': $states.result.Payload.done}"))
-        .retry(crate::asl::Retrier::on(
-            &[errors::STALE_EPOCH, errors::ACCESS_DENIED, errors::REFUSED, errors::INVALID_REQUEST],
-            0,
-        ))
-        .retry(brief())
-        .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
-        .catch(gave_up(&["States.ALL"], "MarkRestoring"))
-        .next("JudgeSpread");
-    let judge = Choice::new(
-        "JudgeSpread",
-        Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), "MarkRestoring"),
-    )
-    .otherwise(state::SPREAD_BACKLOG);
-    vec![call, judge]
 }
 
 /// Gives the mappings their recorded settings back and waits until that has come true.

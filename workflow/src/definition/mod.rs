@@ -14,6 +14,7 @@ mod fault;
 mod hold;
 mod open;
 mod probe;
+mod spread;
 mod steps;
 mod wait;
 
@@ -83,6 +84,8 @@ pub mod state {
     pub const PROBE_CONSUMER: &str = "ProbeConsumer";
     /// The re-jitter.
     pub const SPREAD_BACKLOG: &str = "SpreadBacklog";
+    /// One of several shares of it.
+    pub const SPREAD_SHARE: &str = "SpreadShare";
 }
 
 /// Where an execution resumes that failed before it owned the circuit.

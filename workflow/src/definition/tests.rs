@@ -73,15 +73,20 @@ fn no_state_is_named_after_a_configured_value() {
 /// Every task either retries or says in its catcher what its failure means.
 #[test]
 fn every_task_has_a_catcher_for_everything() {
-    for circuit in variants() {
-        let machine = state_machine("orders", &circuit).to_value();
+    fn check(machine: &serde_json::Value) {
         for (name, state) in machine["States"].as_object().unwrap() {
-            if state["Type"] == "Task" {
+            if state["Type"] == "Map" {
+                check(&state["ItemProcessor"]);
+            }
+            if state["Type"] == "Task" || state["Type"] == "Map" {
                 let catchers = state["Catch"].as_array().unwrap_or_else(|| panic!("{name} has no Catch"));
                 let last = catchers.last().unwrap();
                 assert_eq!(last["ErrorEquals"], serde_json::json!(["States.ALL"]), "{name}");
             }
         }
+    }
+    for circuit in variants() {
+        check(&state_machine("orders", &circuit).to_value());
     }
 }
 
