@@ -104,6 +104,7 @@ pub enum DrillCommand {
 #[command(after_help = help(
     "  breaker drill run long_outage
   breaker drill run outage --seed random
+  breaker drill run outage --report outage.html
   breaker drill run outage --config breaker.toml --circuit orders
   breaker drill run poison_message --json | jq .promises
   breaker drill run outage --on aws --stack NAME --outage-s 600",
@@ -182,6 +183,11 @@ pub struct RunOptions {
     #[arg(long)]
     pub no_baseline: bool,
 
+    /// Write a page with the timeline drawn to scale, the balance, the promises and the cost into this HTML file. It needs
+    /// no network. A file that is there already is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
     /// Where and how to run it, if not on the model.
     #[command(flatten)]
     pub live: Box<LiveArgs>,
@@ -213,7 +219,7 @@ pub enum TripBy {
 #[command(next_help_heading = "On a deployed stack")]
 pub struct LiveArgs {
     /// Where to run: on the model, on the deployed example stack behind --endpoint-url, or on that in an AWS account.
-    #[arg(long, value_name = "WHERE", value_enum, default_value_t, conflicts_with_all = ["config", "circuit"])]
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t, conflicts_with_all = ["config", "circuit", "report"])]
     pub on: On,
 
     /// The stack that `breaker deploy` made, with `ledger = true`.

@@ -9,6 +9,7 @@ mod input;
 mod packages;
 mod printer;
 mod problem;
+mod report_page;
 mod settings;
 mod text;
 

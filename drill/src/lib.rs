@@ -6,6 +6,7 @@ pub mod asl;
 pub mod books;
 pub mod checkers;
 pub mod cloud;
+pub mod course;
 pub mod faults;
 #[cfg(feature = "live")]
 pub mod live;
@@ -18,5 +19,6 @@ pub mod scenario;
 pub mod scribe;
 pub mod sim;
 pub mod swarm;
+pub mod usage;
 
 pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered, run_tampered_stack};

@@ -1,6 +1,8 @@
 //! What an operator would want to see of the circuit's item, of the functions' answers and of the dependency, in the
 //! same words whether it happens in the model or on a deployed stack.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use workflow::circuit::{CircuitState, item};
 use workflow::contract::FunctionKind;
@@ -23,13 +25,20 @@ impl Scribe {
             Dependency::Flaky(percent) => format!("the dependency refuses {percent} % of the invocations"),
             Dependency::Hanging => "the dependency hangs: invocations run into their timeout".to_owned(),
         };
-        self.note(at, Topic::Drill, text);
+        self.course.dependency_is(at, dependency);
+        self.write(at, Topic::Drill, text);
         self.observe(at, &Observation::DependencyChanged { healthy: dependency == Dependency::Healthy });
         if dependency == Dependency::Healthy {
             self.milestones.recovered = Some(at);
             self.milestones.first_delivery = None;
             self.arrivals.recovered(at, self.books.next_number(), self.books.balance().still_queued);
         }
+    }
+
+    /// A mapping changes its state: in the service's words, and with what limit of its concurrency.
+    pub fn mapping_changed(&mut self, at: Time, state: &str, maximum_concurrency: Option<u32>, text: String) {
+        self.course.mapping_is(at, state, maximum_concurrency);
+        self.note(at, Topic::Mapping, text);
     }
 
     /// The circuit's item was written by an execution; items in DynamoDB's JSON.
@@ -79,8 +88,19 @@ impl Scribe {
             }
         };
         match kind {
-            FunctionKind::Probe => self.note(at, Topic::Probe, verdict(answer)),
-            FunctionKind::Rejitter => self.note(at, Topic::Rejitter, spread(answer)),
+            FunctionKind::Probe => {
+                let text = verdict(answer);
+                let name = answer.get("verdict").and_then(Value::as_str).unwrap_or_default();
+                self.course.probed(at, name, &text);
+                self.note(at, Topic::Probe, text);
+            }
+            FunctionKind::Rejitter => {
+                let progress = |field: &str| progress(answer, field);
+                let from = Time::from_ms(progress("spread_from_ms"));
+                let until = from + Duration::from_secs(spread_s(answer));
+                self.course.spread(at, from, until, progress("moved_count"));
+                self.note(at, Topic::Rejitter, spread(answer));
+            }
             FunctionKind::Reconciler => {
                 let done =
                     answer.get("done").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -107,18 +127,28 @@ fn verdict(answer: &Value) -> String {
 }
 
 fn spread(answer: &Value) -> String {
-    let progress = |field: &str| {
-        answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
-    };
-    let window_s = progress("spread_until_ms").saturating_sub(progress("spread_from_ms")) / 1000;
-    let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
-    // A delay has a longest value, however long the window is.
-    let spread_s = if strategy == "requeue" { window_s.min(LONGEST_DELAY_S) } else { window_s };
+    let progress = |field: &str| progress(answer, field);
     format!(
-        "{} messages spread over {spread_s} s by {strategy}, {} copied at their last receive",
+        "{} messages spread over {} s by {}, {} copied at their last receive",
         progress("moved_count"),
+        spread_s(answer),
+        answer.pointer("/progress/strategy").map(plain).unwrap_or_default(),
         progress("copied_count"),
     )
+}
+
+/// Over how long the backlog arrives, seconds.
+fn spread_s(answer: &Value) -> u64 {
+    let window_s =
+        progress(answer, "spread_until_ms").saturating_sub(progress(answer, "spread_from_ms")) / 1000;
+    // A delay has a longest value, however long the window is.
+    let requeues = answer.pointer("/progress/strategy").and_then(Value::as_str) == Some("requeue");
+    if requeues { window_s.min(LONGEST_DELAY_S) } else { window_s }
+}
+
+/// A number of what a re-jitter's answer says of its progress.
+fn progress(answer: &Value, field: &str) -> u64 {
+    answer.pointer(&format!("/progress/{field}")).and_then(Value::as_u64).unwrap_or_default()
 }
 
 fn plain(value: &Value) -> String {

@@ -4,9 +4,11 @@ use serde::Serialize;
 
 use crate::arrivals::Arrivals;
 use crate::books::Balance;
+use crate::course::Course;
 use crate::faults::FaultKind;
 use crate::scribe::Tally;
 use crate::sim::Time;
+use crate::usage::Usage;
 
 /// Who or what an entry of the timeline is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -83,6 +85,12 @@ pub trait Observer {
 
     /// The drill is over: what became of the messages, and when those that waited for the recovery arrived.
     fn delivered(&mut self, _balance: &Balance, _arrivals: &Arrivals) {}
+
+    /// The drill is over: its course, to be drawn, and what it used.
+    fn charted(&mut self, _course: &Course, _usage: &Usage) {}
+
+    /// The same outage with no breaker is over too.
+    fn charted_without_breaker(&mut self, _report: &Report, _course: &Course, _usage: &Usage) {}
 
     /// The drill is over: which corners it reached, and how often each kind of fault struck.
     fn reached(&mut self, _tally: &Tally, _faults: &[(FaultKind, u64)]) {}

@@ -18,17 +18,22 @@ use crate::cloud::mappings::Update;
 use crate::cloud::queues::QueueId;
 use crate::cloud::sqs::ReceiveRequest;
 use crate::cloud::{Cloud, CloudError};
+use crate::course::Course;
 use crate::operators;
-use crate::report::{Observer, Report, Topic};
+use crate::report::{Entry, Observer, Report, Topic};
 use crate::scenario::{Action, Scenario, Standing, Traffic};
 use crate::scribe::Closing;
 use crate::sim::{SIM_START, Sim, Time};
+use crate::usage::Usage;
 
 /// Name of the circuit in every drill.
 pub const CIRCUIT: &str = "example";
 
 /// Slices in which a drill is run, so that progress can be told in between.
 const SLICES: u32 = 400;
+
+/// Times in a slice at which the numbers are noted for its course.
+const SAMPLES_PER_SLICE: u32 = 3;
 
 /// How often a drill is looked at for having come to rest.
 const REST_CHECK: Duration = Duration::from_secs(10);
@@ -116,16 +121,38 @@ fn run_with(
     // The two runs share nothing, so that each core can take one.
     std::thread::scope(|scope| {
         let without = options.baseline.then(|| {
-            scope.spawn(|| Drill::begin(scenario, options, false, None).map(|drill| drill.finish(&mut ())))
+            scope.spawn(|| {
+                let mut without = Baseline::default();
+                let report = Drill::begin(scenario, options, false, None)?.finish(&mut without);
+                Ok((report, without.0))
+            })
         });
         let mut report = Drill::begin(scenario, options, true, tamper)?.finish(observer);
         if let Some(without) = without {
-            let without = without.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let (without, charted) =
+                without.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            if let Some((course, usage)) = &charted {
+                observer.charted_without_breaker(&without, course, usage);
+            }
             report.wasted_invocations_without_breaker = Some(without.wasted_invocations);
             report.dead_lettered_without_breaker = Some(without.dead_lettered);
         }
         Ok(report)
     })
+}
+
+/// Keeps the course of the run with no breaker.
+#[derive(Default)]
+struct Baseline(Option<(Course, Usage)>);
+
+impl Observer for Baseline {
+    fn entry(&mut self, _entry: &Entry) {}
+
+    fn progress(&mut self, _start: Time, _now: Time, _end: Time) {}
+
+    fn charted(&mut self, course: &Course, usage: &Usage) {
+        self.0 = Some((course.clone(), *usage));
+    }
 }
 
 /// A drill in progress.
@@ -233,18 +260,25 @@ impl Drill {
     fn finish(self, observer: &mut dyn Observer) -> Report {
         let end = SIM_START + self.scenario.length;
         let slice = self.scenario.length / SLICES;
+        self.sample();
         for number in 1..=SLICES {
-            self.sim.run_until(SIM_START + slice * number);
+            for part in 1..=SAMPLES_PER_SLICE {
+                self.sim.run_until(SIM_START + slice * (number - 1) + slice * part / SAMPLES_PER_SLICE);
+                self.sample();
+            }
             self.tell(observer, end);
         }
         self.sim.run_until(end);
         let limit = end + self.scenario.settle_limit;
         while self.sim.now() < limit && !self.missing().is_empty() {
             self.sim.run_until((self.sim.now() + REST_CHECK).min(limit));
+            self.sample();
             self.tell(observer, end);
         }
         self.cloud.settle_books();
+        self.sample();
         self.tell(observer, end);
+        self.cloud.with_scribe(|scribe| observer.charted(&scribe.course, &scribe.usage));
         self.cloud.with_scribe(|scribe| observer.delivered(&scribe.books.balance(), &scribe.arrivals));
         observer.longest_history(self.cloud.longest_history_count());
         observer.events_run(self.sim.events_run());
@@ -260,6 +294,16 @@ impl Drill {
             observer.entry(&entry);
         }
         observer.progress(SIM_START, self.sim.now(), end.max(self.sim.now()));
+    }
+
+    /// Notes how the numbers stand, for the course.
+    fn sample(&self) {
+        let (visible, in_flight, delayed) = self.cloud.queue_counts(self.queue);
+        let now = self.sim.now();
+        self.cloud.with_scribe(|scribe| {
+            let dead_lettered = scribe.books.dead_lettered_count();
+            scribe.course.sample(now, (visible, in_flight + delayed), dead_lettered);
+        });
     }
 
     /// What is missing for the drill to have come to its end.

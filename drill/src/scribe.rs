@@ -12,8 +12,10 @@ use crate::arrivals::Arrivals;
 use crate::asl::HistoryEvent;
 use crate::books::Books;
 use crate::checkers::{Actor, Bounds, Checker, FinalState, MappingSettings, Observation};
+use crate::course::Course;
 use crate::report::{Entry, Report, Topic};
-use crate::sim::Time;
+use crate::sim::{SIM_START, Time};
+use crate::usage::Usage;
 
 /// Times that the balance is made from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,24 +103,36 @@ pub struct Scribe {
     pub milestones: Milestones,
     /// Counts.
     pub counts: Counts,
+    /// What is to be drawn.
+    pub course: Course,
+    /// What AWS charges for.
+    pub usage: Usage,
 }
 
 impl Scribe {
     /// A scribe of a drill on a deployed stack, who has seen nothing yet.
     pub fn new(initial: MappingSettings) -> Scribe {
-        Scribe::with(crate::checkers::from_outside(initial))
+        Scribe::with(initial, crate::checkers::from_outside)
     }
 
     /// A scribe of a drill on the model, who has seen nothing yet.
     pub fn for_model(initial: MappingSettings, bounds: &Bounds) -> Scribe {
-        Scribe::with(crate::checkers::all(initial, bounds))
+        Scribe::with(initial, |initial| crate::checkers::all(initial, bounds))
     }
 
-    fn with(checkers: Vec<Box<dyn Checker>>) -> Scribe {
+    fn with(
+        initial: MappingSettings,
+        checkers: impl FnOnce(MappingSettings) -> Vec<Box<dyn Checker>>,
+    ) -> Scribe {
+        let mapping = if initial.enabled { "Enabled" } else { "Disabled" };
+        let mut course = Course::beginning(mapping);
+        course.mapping_is(SIM_START, mapping, initial.maximum_concurrency);
         Scribe {
+            checkers: checkers(initial),
+            course,
+            usage: Usage::default(),
             entries: Vec::new(),
             hash: Sha256::new(),
-            checkers,
             tally: Tally::default(),
             books: Books::default(),
             arrivals: Arrivals::default(),
@@ -129,6 +143,14 @@ impl Scribe {
 
     /// Adds an entry to the timeline.
     pub fn note(&mut self, at: Time, topic: Topic, text: String) {
+        if topic == Topic::Drill {
+            self.course.remark(at, &text);
+        }
+        self.write(at, topic, text);
+    }
+
+    /// Adds an entry about what the course knows already.
+    pub(crate) fn write(&mut self, at: Time, topic: Topic, text: String) {
         self.fold(at, topic.label(), &text);
         self.entries.push(Entry { at, topic, text });
     }
@@ -148,6 +170,7 @@ impl Scribe {
             Observation::Announced(name) => Tally::count(&mut self.tally.announced, *name),
             _ => {}
         }
+        self.course.observe(at, observation);
         for checker in &mut self.checkers {
             checker.observe(at, observation);
         }
@@ -155,6 +178,7 @@ impl Scribe {
 
     /// An execution wrote an event of its history.
     pub fn entered(&mut self, event: &HistoryEvent) {
+        self.usage.history(event);
         if let Some(state) = &event.details.state
             && event.kind.as_str().ends_with("StateEntered")
         {

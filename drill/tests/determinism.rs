@@ -13,6 +13,7 @@ const SCENARIOS: [&str; 4] = ["alarm_repeats", "brownout", "empty_queue", "fifo_
 fn without_baseline(mut told: Told) -> Told {
     told.report.wasted_invocations_without_breaker = None;
     told.report.dead_lettered_without_breaker = None;
+    told.baseline = None;
     told
 }
 

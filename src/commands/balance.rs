@@ -11,10 +11,13 @@ const LABEL_WIDTH: usize = 26;
 const VALUE_WIDTH: usize = 14;
 
 /// One line of the table; the last column is empty where the run with no breaker was not asked for the number.
-struct Row {
-    label: &'static str,
-    value: String,
-    baseline: Option<String>,
+pub struct Row {
+    /// What is counted.
+    pub label: &'static str,
+    /// With the breaker.
+    pub value: String,
+    /// Without.
+    pub baseline: Option<String>,
 }
 
 /// Prints the balance, the promises and the verdict. `has_baseline`: the outage was run with no breaker too.
@@ -45,7 +48,8 @@ fn table_line(label: &str, value: &str, baseline: &str) -> String {
     line.trim_end().to_owned()
 }
 
-fn rows(report: &Report) -> Vec<Row> {
+/// The lines of the balance.
+pub fn rows(report: &Report) -> Vec<Row> {
     let row = |label, value: String| Row { label, value, baseline: None };
     let time = |seconds: Option<f64>| seconds.map_or_else(|| "never".to_owned(), span);
     let mut rows = vec![

@@ -10,6 +10,7 @@ use drill::sim::{SIM_START, Time};
 use workflow::config::{AlarmConfig, AlarmSignal, BreakerConfig, CircuitConfig};
 
 use crate::args::{On, RunOptions, Seed};
+use crate::commands::drill_report::{Place, Recorder};
 use crate::commands::{balance, drill_live};
 use crate::config_file::{self, choose_circuit};
 use crate::exit::ExitCode;
@@ -42,21 +43,25 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
         Seed::Number(seed) => seed,
         Seed::Random => draw_seed()?,
     };
-    announce(&scenario, seed, options, printer);
+    let place = options.report.as_deref().map(Place::find).transpose()?;
+    let command = repeat_command(&scenario, seed, options);
+    announce(&scenario, seed, &command, options, printer);
 
     let started = wall_clock();
     let shows_timeline = !options.quiet && !options.json;
     // Nothing happens that could be shown until the other run is over.
     let first = if options.no_baseline { "starting" } else { "first the same with no breaker" };
     printer.start_progress(shows_timeline, first);
-    let mut timeline =
+    let timeline =
         Timeline { printer, start: SIM_START, length: scenario.length, shows_entries: shows_timeline };
+    let mut recorder = Recorder::new(timeline, place.is_some());
     let drill_options = drill::Options { seed, baseline: !options.no_baseline, circuit };
-    let outcome = drill::run(&scenario, drill_options, &mut timeline);
-    printer.end_progress();
+    let outcome = drill::run(&scenario, drill_options, &mut recorder);
     let mut report =
         outcome.map_err(|error| Problem::caused(format!("the drill {name} cannot run"), &error))?;
     report.wall_s = (started.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0;
+    let page = place.as_ref().and_then(|_| recorder.page(&report, scenario.summary, &command));
+    printer.end_progress();
 
     if options.json {
         printer.data(&serde_json::to_string(&report).expect("a report is plain data"));
@@ -65,6 +70,10 @@ pub fn run(name: &str, options: &RunOptions, printer: &mut Printer) -> Result<Ex
         if shows_timeline {
             hints(name, &report, printer);
         }
+    }
+    if let (Some(place), Some(page)) = (place, page) {
+        let written = place.write(&page)?;
+        printer.note(&format!("wrote {}", written.display()));
     }
     Ok(ExitCode::of_drill(&report))
 }
@@ -158,8 +167,8 @@ fn alarm_of_drill(scenario: &Scenario, given: AlarmConfig) -> Result<AlarmConfig
     }
 }
 
-/// Prints the seed before anything can go wrong, and the command that repeats the run.
-fn announce(scenario: &Scenario, seed: u64, options: &RunOptions, printer: &mut Printer) {
+/// The command that repeats the run.
+fn repeat_command(scenario: &Scenario, seed: u64, options: &RunOptions) -> String {
     let mut command = format!("breaker drill run {} --seed {seed}", scenario.name);
     if let Some(path) = &options.config {
         command.push_str(&format!(" --config {}", shell_word(&path.to_string_lossy())));
@@ -170,6 +179,11 @@ fn announce(scenario: &Scenario, seed: u64, options: &RunOptions, printer: &mut 
     if options.no_baseline {
         command.push_str(" --no-baseline");
     }
+    command
+}
+
+/// Prints the seed before anything can go wrong, and the command that repeats the run.
+fn announce(scenario: &Scenario, seed: u64, command: &str, options: &RunOptions, printer: &mut Printer) {
     let line = format!("seed {seed}, repeat with: {command}");
     if options.json {
         printer.note(&line);

@@ -8,6 +8,7 @@ pub mod config;
 pub mod drill_asl;
 pub mod drill_list;
 pub mod drill_live;
+pub mod drill_report;
 pub mod drill_run;
 pub mod drill_swarm;
 pub mod package;

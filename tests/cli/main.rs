@@ -3,6 +3,7 @@
 mod config;
 mod drills;
 mod package;
+mod report;
 mod sandbox;
 mod states_language;
 mod synth;

@@ -278,6 +278,8 @@ impl Cloud {
         let (was, is) = (change.previous.value.name(), change.state.value.name());
         let alarm_count = self.alarms.borrow().len() + self.composite_alarms.borrow().len();
         let whose = if alarm_count > 1 { format!("{}: ", change.alarm_name) } else { String::new() };
+        let now = self.now();
+        self.with_scribe(|scribe| scribe.course.alarm_is(now, is));
         self.note(Topic::Alarm, format!("{whose}{was} -> {is}"));
         let event = change.to_event(&self.next_event_id());
         if change.state.value == StateValue::Alarm {

@@ -35,6 +35,7 @@ pub struct Function {
     pub timeout: Duration,
     /// Its role.
     pub role_arn: String,
+    memory_mb: u64,
     variables: BTreeMap<String, String>,
     invocations: SeriesId,
     errors: SeriesId,
@@ -57,6 +58,7 @@ impl Function {
             kind,
             timeout: Duration::from_secs(whole(properties, "Timeout").unwrap_or(3)),
             role_arn: text(properties, "Role").unwrap_or_default().to_owned(),
+            memory_mb: whole(properties, "MemorySize").unwrap_or(128),
             variables: variables(properties),
             invocations: series("Invocations"),
             errors: series("Errors"),
@@ -114,13 +116,13 @@ impl Cloud {
         traces: &[u32],
         by: Actor,
     ) -> ConsumerOutcome {
-        let (limit, invocations, errors, mut settings) = {
+        let (limit, memory_mb, invocations, errors, mut settings) = {
             let functions = self.functions.borrow();
             let Some(function) = functions.get(function_arn) else {
                 return ConsumerOutcome::failed("ResourceNotFoundException", "there is no such function");
             };
             let settings = ConsumerSettings::from_variables(|name| function.variables.get(name).cloned());
-            (function.timeout, function.invocations, function.errors, settings)
+            (function.timeout, function.memory_mb, function.invocations, function.errors, settings)
         };
         let dependency = self.dependency();
         if let Dependency::Flaky(percent) = dependency {
@@ -128,7 +130,7 @@ impl Cloud {
         }
         // The books are kept from the ledger that the consumer writes, wherever it would write it.
         settings.ledger_queue_url = Some("ledger".to_owned());
-        let started_ms = self.now_ms();
+        let (started, started_ms) = (self.now(), self.now_ms());
         self.observe(&Observation::Invoked(by));
         self.with_scribe(|scribe| traces.iter().for_each(|trace| scribe.books.tried(*trace)));
         let pause = if settings.should_error { &self.knobs.failing_ms } else { &self.knobs.healthy_ms };
@@ -157,7 +159,12 @@ impl Cloud {
             metrics.put(errors, started_ms, f64::from(u8::from(failed)));
         }
         let reported = outcome.payload.get("batchItemFailures").and_then(Value::as_array).map_or(0, Vec::len);
-        self.settle_invocation(by, failed || reported > 0, reported < traces.len() && !failed);
+        let wasted = failed || reported > 0;
+        if wasted {
+            let took = self.now() - started;
+            self.with_scribe(|scribe| scribe.usage.wasted.add(memory_mb, took));
+        }
+        self.settle_invocation(by, wasted, reported < traces.len() && !failed);
         outcome
     }
 
@@ -193,16 +200,17 @@ impl Cloud {
     ) -> Result<Value, (String, String)> {
         let found = {
             let functions = self.functions.borrow();
-            functions
-                .get(function_arn)
-                .map(|function| (function.kind, function.timeout, function.role_arn.clone()))
+            functions.get(function_arn).map(|function| {
+                (function.kind, function.timeout, function.memory_mb, function.role_arn.clone())
+            })
         };
-        let Some((kind, limit, role_arn)) = found else {
+        let Some((kind, limit, memory_mb, role_arn)) = found else {
             return Err((
                 "Lambda.ResourceNotFoundException".to_owned(),
                 format!("there is no function {function_arn}"),
             ));
         };
+        let started = self.now();
         let ports = Ports::new(self, kind, role_arn, &payload);
         let crashed = ports.crashed();
         let run = timeout(&self.sim, limit, run_handler(kind, payload, limit, &ports));
@@ -221,6 +229,8 @@ impl Cloud {
             }
         };
         ports.end(killed);
+        let took = self.now() - started;
+        self.with_scribe(|scribe| scribe.usage.breaker.add(memory_mb, took));
         outcome
     }
 

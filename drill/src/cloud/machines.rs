@@ -338,6 +338,7 @@ impl ExecutionHost {
     }
 
     fn allow(&self, prefix: &str, action: &str, resource: &str) -> Result<(), TaskFailure> {
+        self.cloud.with_scribe(|scribe| scribe.usage.called(action));
         self.cloud.allow(&self.slot.role_arn, action, resource).map_err(|error| failure(prefix, &error))
     }
 

@@ -16,7 +16,6 @@ use super::sqs::{ReceiveRequest, ReceivedMessage};
 use super::world::{Cloud, CloudError, text, whole};
 use crate::checkers::{Actor, MappingSettings, Observation};
 use crate::faults::FaultKind;
-use crate::report::Topic;
 use crate::sim::Time;
 
 /// Smallest and largest `MaximumConcurrency`.
@@ -220,10 +219,10 @@ impl Cloud {
                 self.observe(&Observation::MappingAsked(settings.clone()))
             }
         }
-        let limit = settings
-            .maximum_concurrency
-            .map_or(String::new(), |count| format!(", maximum concurrency {count}"));
-        self.note(Topic::Mapping, format!("{state}{limit}"));
+        let maximum = settings.maximum_concurrency;
+        let limit = maximum.map_or(String::new(), |count| format!(", maximum concurrency {count}"));
+        let (now, text) = (self.now(), format!("{state}{limit}"));
+        self.with_scribe(|scribe| scribe.mapping_changed(now, state, maximum, text));
         self.settle_later(uuid, generation, &settings);
         Ok(())
     }
@@ -264,7 +263,7 @@ impl Cloud {
         let settled_at = self.now() + self.transition();
         let pollers_at =
             if settings.enabled { settled_at } else { self.now() + self.draw(&self.knobs.late_delivery_ms) };
-        let enabled = settings.enabled;
+        let (enabled, maximum) = (settings.enabled, settings.maximum_concurrency);
         let (cloud, name) = (self.clone(), uuid.to_owned());
         self.sim.at(pollers_at, move |_| {
             let current = cloud.with_mapping(&name, generation, |mapping| mapping.polling = enabled);
@@ -278,7 +277,8 @@ impl Cloud {
         self.sim.at(settled_at, move |_| {
             if cloud.with_mapping(&name, generation, |mapping| mapping.state = mapping.settled_state()) {
                 let state = if enabled { "Enabled" } else { "Disabled" };
-                cloud.note(Topic::Mapping, state);
+                let now = cloud.now();
+                cloud.with_scribe(|scribe| scribe.mapping_changed(now, state, maximum, state.to_owned()));
             }
         });
     }

@@ -134,6 +134,7 @@ impl<'a> Ports<'a> {
         } else {
             self.cloud.latency().await;
         }
+        self.cloud.with_scribe(|scribe| scribe.usage.called(action));
         self.cloud
             .allow_with(&self.role_arn, action, resource, context)
             .map_err(|error| call_error(operation, error))?;

@@ -85,6 +85,18 @@ pub enum Dependency {
     Hanging,
 }
 
+impl Dependency {
+    /// In a word or two.
+    pub fn label(self) -> String {
+        match self {
+            Dependency::Healthy => "healthy".to_owned(),
+            Dependency::Failing => "down".to_owned(),
+            Dependency::Flaky(percent) => format!("refuses {percent} %"),
+            Dependency::Hanging => "hangs".to_owned(),
+        }
+    }
+}
+
 /// What people and other programs do during a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

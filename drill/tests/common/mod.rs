@@ -5,9 +5,11 @@ pub mod tamper;
 
 use drill::arrivals::Arrivals;
 use drill::books::Balance;
+use drill::course::Course;
 use drill::report::{Entry, Observer, Report, Topic};
 use drill::scenario::{self, Scenario};
 use drill::sim::Time;
+use drill::usage::Usage;
 use drill::{Options, run, run_tampered, run_tampered_stack};
 use serde_json::Value;
 
@@ -27,12 +29,17 @@ pub struct Told {
     pub balance: Balance,
     /// When those that waited for the recovery arrived.
     pub arrivals: Arrivals,
+    /// The course, and what was used.
+    pub charted: Option<(Course, Usage)>,
+    /// The balance, the course and the usage of the same with no breaker.
+    pub baseline: Option<(Report, Course, Usage)>,
 }
 
 impl Told {
     fn new(report: Report, collector: Collector) -> Told {
-        let Collector { entries, longest_history, events_run, balance, arrivals } = collector;
-        Told { report, entries, longest_history, events_run, balance, arrivals }
+        let Collector { entries, longest_history, events_run, balance, arrivals, charted, baseline } =
+            collector;
+        Told { report, entries, longest_history, events_run, balance, arrivals, charted, baseline }
     }
 
     /// The lines about `topic`, in their order.
@@ -85,6 +92,8 @@ struct Collector {
     events_run: u64,
     balance: Balance,
     arrivals: Arrivals,
+    charted: Option<(Course, Usage)>,
+    baseline: Option<(Report, Course, Usage)>,
 }
 
 impl Observer for Collector {
@@ -104,6 +113,14 @@ impl Observer for Collector {
 
     fn delivered(&mut self, balance: &Balance, arrivals: &Arrivals) {
         (self.balance, self.arrivals) = (*balance, arrivals.clone());
+    }
+
+    fn charted(&mut self, course: &Course, usage: &Usage) {
+        self.charted = Some((course.clone(), *usage));
+    }
+
+    fn charted_without_breaker(&mut self, report: &Report, course: &Course, usage: &Usage) {
+        self.baseline = Some((report.clone(), course.clone(), *usage));
     }
 }
 
