@@ -1,7 +1,9 @@
 //! The arguments: one type per command, with its help.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use infra::assets::Architecture;
@@ -33,6 +35,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Drill(DrillArgs),
+    Tune(TuneArgs),
     Synth(SynthArgs),
     Package(PackageArgs),
     Asl(AslArgs),
@@ -317,6 +320,80 @@ pub struct DrillAslArgs {
     /// The seed of retry jitter and of `$random`.
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true, value_parser = number)]
     pub seed: u64,
+}
+
+/// Find settings for your traffic, on the embedded model.
+///
+/// Tries alarms and ways to probe on outages in your traffic, and on stretches without any, and prints what each comes to: time to
+/// detect, time to recover, wasted invocations, cost, and trips without cause. Nothing is changed without --write.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker tune --circuit orders --traffic orders.csv
+  breaker tune --rate 3 --outage 10m --outage 6h
+  breaker tune --circuit orders --traffic orders.csv --write
+  breaker tune --traffic orders.csv --json | jq .changes",
+  ExitCode::help()))]
+pub struct TuneArgs {
+    /// The circuit in the file, if it has several.
+    #[arg(long, value_name = "NAME")]
+    pub circuit: Option<String>,
+
+    /// The configuration; without it breaker.toml of the current folder, else the example.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Your traffic: CSV with the columns time and messages.
+    #[arg(long, value_name = "FILE", conflicts_with = "rate")]
+    pub traffic: Option<PathBuf>,
+
+    /// A steady rate instead, in messages per second.
+    #[arg(long, value_name = "N", default_value_t = 10.0, allow_negative_numbers = true, value_parser = rate)]
+    pub rate: f64,
+
+    /// Length of an outage, such as 40m or 2h; can be given several times.
+    #[arg(long = "outage", value_name = "LENGTH", default_values = ["20m", "2h"], value_parser = outage)]
+    pub outages: Vec<Duration>,
+
+    /// Percent of the invocations that fail without an outage.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, allow_negative_numbers = true, value_parser = percent)]
+    pub base_error_percent: f64,
+
+    /// Runs of each outage, with other chance.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+
+    /// How many runs go on side by side; one per core without this.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub threads: Option<u16>,
+
+    /// Put the recommended settings into the configuration; its comments stay.
+    #[arg(long)]
+    pub write: bool,
+
+    /// Print everything as one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number_in(text, 0.001..=10_000.0)
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    number_in(text, 0.0..=100.0)
+}
+
+fn number_in(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("allowed are numbers from {} to {}", range.start(), range.end()))
+}
+
+/// The length of an outage that can be tried in seconds.
+fn outage(text: &str) -> Result<Duration, String> {
+    let allowed = "allowed are lengths from 1m to 1day, such as 40m or 2h30m";
+    let length = humantime::parse_duration(text).map_err(|_| allowed.to_owned())?;
+    let range = Duration::from_secs(60)..=Duration::from_secs(86_400);
+    range.contains(&length).then_some(length).ok_or_else(|| allowed.to_owned())
 }
 
 /// Print the CloudFormation template, or write a CDK cloud assembly.

@@ -11,6 +11,7 @@ mod printer;
 mod problem;
 mod report_page;
 mod settings;
+mod settings_file;
 mod text;
 
 use clap::Parser;
@@ -63,6 +64,7 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
             Some(DrillCommand::List(list)) => commands::drill_list::run(&list, printer),
             Some(DrillCommand::Asl(asl)) => commands::drill_asl::run(&asl, printer),
         },
+        Command::Tune(args) => commands::tune::run(&args, printer),
         Command::Synth(synth) => commands::synth::run(&synth, printer),
         Command::Aws(command) => on_aws(&command, printer),
         Command::Package(package) => commands::package::run(&package, printer),

@@ -41,6 +41,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// An amount of money, with as many digits as such small amounts need.
+pub fn dollars(amount: f64) -> String {
+    match amount {
+        0.0 => "0".to_owned(),
+        _ if amount < 0.000_1 => "< $0.0001".to_owned(),
+        _ if amount < 1.0 => format!("${amount:.4}"),
+        _ => format!("${amount:.2}"),
+    }
+}
+
 /// A word of a command line, quoted for a POSIX shell where it has to be.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);

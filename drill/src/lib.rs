@@ -19,6 +19,7 @@ pub mod scenario;
 pub mod scribe;
 pub mod sim;
 pub mod swarm;
+pub mod tune;
 pub mod usage;
 
 pub use self::run::{CIRCUIT, Options, RunError, run, run_tampered, run_tampered_stack};

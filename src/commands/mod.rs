@@ -13,3 +13,4 @@ pub mod drill_run;
 pub mod drill_swarm;
 pub mod package;
 pub mod synth;
+pub mod tune;

@@ -8,7 +8,7 @@ use drill::usage::{Charge, Quantity, Usage};
 use maud::{Markup, html};
 
 use crate::commands::balance;
-use crate::text::{clock, grouped, span};
+use crate::text::{clock, dollars, grouped, span};
 
 /// Entries of the timeline on a page.
 const MAX_ENTRIES: usize = 2_000;
@@ -158,14 +158,4 @@ fn used(charge: &Charge) -> String {
         amount => format!("{amount:.1} {}", quantity.unit),
     };
     charge.used.iter().map(quantity).collect::<Vec<_>>().join(", ")
-}
-
-/// An amount of money, with as many digits as such small amounts need.
-fn dollars(amount: f64) -> String {
-    match amount {
-        0.0 => "0".to_owned(),
-        _ if amount < 0.000_1 => "< $0.0001".to_owned(),
-        _ if amount < 1.0 => format!("${amount:.4}"),
-        _ => format!("${amount:.2}"),
-    }
 }

@@ -7,6 +7,7 @@ mod report;
 mod sandbox;
 mod states_language;
 mod synth;
+mod tune;
 
 use sandbox::Sandbox;
 
@@ -28,6 +29,7 @@ fn every_command_explains_itself() {
     check("help_drill_swarm", &["drill", "swarm", "--help"]);
     check("help_drill_list", &["drill", "list", "--help"]);
     check("help_drill_asl", &["drill", "asl", "--help"]);
+    check("help_tune", &["tune", "--help"]);
     check("help_synth", &["synth", "--help"]);
     check("help_package", &["package", "--help"]);
     check("help_asl", &["asl", "--help"]);
