@@ -21,8 +21,8 @@ const BAR: f64 = 6.0;
 const SLIVER: f64 = 3.0;
 /// Room for a number under a mark.
 const NUMBER: f64 = 16.0;
-/// About the width of a letter.
-const LETTER: f64 = 6.4;
+/// About the width of a letter of a name, which is bold: rather too wide than into its neighbour.
+const LETTER: f64 = 7.2;
 
 /// What is drawn of a course.
 #[derive(Clone, Copy, Debug)]
@@ -413,4 +413,41 @@ fn width_of(text: &str) -> f64 {
 fn px(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stands_where_there_is_room_for_it_or_nowhere() {
+        let until = Duration::from_secs(100);
+        let axis = TimeAxis { from: Duration::ZERO, until, left: 100.0, right: 400.0 };
+        assert_eq!(beside(axis, 150.0, 300.0, 100.0), Some((225.0, "middle")));
+        assert_eq!(beside(axis, 250.0, 300.0, 100.0), Some((244.0, "end")));
+        assert_eq!(beside(axis, 150.0, 200.0, 100.0), Some((206.0, "start")));
+        assert_eq!(beside(axis, 150.0, 350.0, 300.0), None);
+    }
+
+    #[test]
+    fn a_sliver_does_not_part_a_band() {
+        let until = Duration::from_secs(1_000);
+        let axis = TimeAxis { from: Duration::ZERO, until, left: 0.0, right: 1_000.0 };
+        let interval = |state: &str, from, until| Interval {
+            state: state.to_owned(),
+            from: Duration::from_secs(from),
+            until: Duration::from_secs(until),
+        };
+        let lane = [
+            interval("open", 0, 100),
+            interval("half_open", 100, 101),
+            interval("open", 101, 500),
+            interval("half_open", 500, 600),
+            interval("open", 600, 1_000),
+        ];
+        let (wide, slivers) = merged(axis, &lane);
+        let wide: Vec<_> = wide.iter().map(|one| (one.state.as_str(), one.until.as_secs())).collect();
+        assert_eq!(wide, [("open", 500), ("half_open", 600), ("open", 1_000)]);
+        assert_eq!(slivers, [interval("half_open", 100, 101)]);
+    }
 }

@@ -157,6 +157,7 @@ fn told(report: &Report, course: &Course) -> String {
     let failures = format!("{} deliveries failed", grouped(failed));
     let dead = match report.dead_lettered {
         0 => "none was dead-lettered".to_owned(),
+        1 => "one message ended in the dead-letter queue".to_owned(),
         count => format!("{} messages ended in the dead-letter queue", grouped(count)),
     };
     let open = course.circuit();
