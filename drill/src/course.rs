@@ -177,12 +177,16 @@ impl Course {
         self.probes.push(Probe { at: since_start(at), verdict: verdict.to_owned(), text: text.to_owned() });
     }
 
-    /// A call of the re-jitter was answered. A spread that takes several calls begins at the same time in all of them.
-    pub(crate) fn spread(&mut self, at: Time, from: Time, until: Time, moved: u64) {
+    /// A call of the re-jitter was answered. A spread that takes several calls begins at the same time in all of them; each
+    /// says how many messages it has come to so far, or, if the backlog is `shared`, how many it moved itself.
+    pub(crate) fn spread(&mut self, at: Time, from: Time, until: Time, moved: u64, shared: bool) {
         let spread =
             Spread { at: since_start(at), from: since_start(from), until: since_start(until), moved };
         match self.spreads.last_mut() {
-            Some(last) if last.from == spread.from => *last = spread,
+            Some(last) if last.from == spread.from => {
+                let before = if shared { last.moved } else { 0 };
+                *last = Spread { moved: before + moved, ..spread };
+            }
             Some(_) | None => self.spreads.push(spread),
         }
     }
@@ -241,9 +245,11 @@ mod tests {
     #[test]
     fn a_spread_of_several_calls_is_one() {
         let mut course = Course::beginning("Enabled");
-        course.spread(seconds(10), seconds(20), seconds(80), 100);
-        course.spread(seconds(12), seconds(20), seconds(80), 250);
-        course.spread(seconds(500), seconds(510), seconds(520), 3);
-        assert_eq!(course.spreads.iter().map(|spread| spread.moved).collect::<Vec<_>>(), [250, 3]);
+        course.spread(seconds(10), seconds(20), seconds(80), 100, false);
+        course.spread(seconds(12), seconds(20), seconds(80), 250, false);
+        course.spread(seconds(500), seconds(510), seconds(520), 0, true);
+        course.spread(seconds(501), seconds(510), seconds(520), 3, true);
+        course.spread(seconds(502), seconds(510), seconds(520), 4, true);
+        assert_eq!(course.spreads.iter().map(|spread| spread.moved).collect::<Vec<_>>(), [250, 7]);
     }
 }

@@ -98,7 +98,8 @@ impl Scribe {
                 let progress = |field: &str| progress(answer, field);
                 let from = Time::from_ms(progress("spread_from_ms"));
                 let until = from + Duration::from_secs(spread_s(answer));
-                self.course.spread(at, from, until, progress("moved_count"));
+                let shared = progress("share_count") > 1;
+                self.course.spread(at, from, until, progress("moved_count"), shared);
                 self.note(at, Topic::Rejitter, spread(answer));
             }
             FunctionKind::Reconciler => {
