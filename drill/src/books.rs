@@ -34,6 +34,8 @@ pub struct LastReceive {
     pub excused: bool,
     /// Whether the consumer has processed it, or a copy of it, at any time.
     pub processed: bool,
+    /// Whether another copy of it waits in the consumer's queue.
+    pub is_elsewhere: bool,
 }
 
 /// What became of every message, by its number.
@@ -104,7 +106,14 @@ impl Books {
         let fate = self.fate(trace);
         fate.received_count += 1;
         let restarted = count < fate.received_count;
-        fate.last_receive = Some(LastReceive { by, count, tried: false, excused: false, processed: false });
+        fate.last_receive = Some(LastReceive {
+            by,
+            count,
+            tried: false,
+            excused: false,
+            processed: false,
+            is_elsewhere: false,
+        });
         self.restarted_deliveries += u64::from(restarted && matches!(by, Actor::Mapping | Actor::Probe));
     }
 
@@ -147,8 +156,8 @@ impl Books {
         fate.queued_count = fate.queued_count.saturating_sub(1);
         self.dead_lettered += u64::from(fate.dead_count == 0);
         fate.dead_count += 1;
-        let processed = fate.processed_count > 0;
-        fate.last_receive.map(|last| LastReceive { processed, ..last })
+        let (processed, is_elsewhere) = (fate.processed_count > 0, fate.queued_count > 0);
+        fate.last_receive.map(|last| LastReceive { processed, is_elsewhere, ..last })
     }
 
     /// A copy was purged by an operator.
@@ -236,5 +245,26 @@ impl Books {
 
     fn fate(&mut self, trace: u32) -> &mut Fate {
         &mut self.fates[trace as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SQS may deliver a message again that was deleted. When the breaker has copied and deleted one at its last receive,
+    /// and it comes back, it is dead-lettered; its copy is what counts.
+    #[test]
+    fn a_dead_letter_whose_copy_waits_is_told_from_one_that_is_gone() {
+        let mut books = Books::default();
+        let (copied, alone) = (books.sent(), books.sent());
+        for trace in [copied, alone] {
+            books.received(trace, Actor::Probe, 3);
+        }
+        books.copied(copied, true);
+        books.received(copied, Actor::Probe, 1);
+        let elsewhere = |last: Option<LastReceive>| last.expect("it was received").is_elsewhere;
+        assert!(elsewhere(books.dead_lettered(copied)));
+        assert!(!elsewhere(books.dead_lettered(alone)));
     }
 }

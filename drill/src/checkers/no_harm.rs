@@ -20,8 +20,9 @@ impl Checker for NoHarmByProbing {
                 self.dead_lettered += 1;
                 let by_breaker = matches!(last.by, Actor::Probe | Actor::Rejitter);
                 // On FIFO the probe is the message's own try; on a standard queue its last receive is never ours, unless
-                // a fault kept the breaker from giving it back. What was processed before is not harmed.
-                let harmless = (*fifo && last.tried) || last.excused || last.processed;
+                // a fault kept the breaker from giving it back. What was processed before is not harmed, nor is what
+                // was copied and deleted, and came back as SQS allows: the copy waits.
+                let harmless = (*fifo && last.tried) || last.excused || last.processed || last.is_elsewhere;
                 if by_breaker && !harmless {
                     self.breaches.add(at, || {
                         format!(
