@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use infra::assets::Architecture;
+use workflow::contract::MAX_HOLD_S;
 
 use crate::exit::ExitCode;
 
@@ -19,6 +20,7 @@ pub const DEFAULT_STACK: &str = "sqs-circuit-breaker";
     "  breaker drill                      watch the breaker survive an outage, no AWS account needed
   breaker drill list                 show every scenario
   breaker config default             print every setting with its default
+  breaker status                     how the circuits of a deployed stack stand
   breaker synth --out cdk.out        write the stack as a CDK cloud assembly",
   ExitCode::help()))]
 pub struct Cli {
@@ -51,6 +53,12 @@ pub enum AwsCommand {
     Doctor(DoctorArgs),
     Diff(DiffArgs),
     Deploy(DeployArgs),
+    Status(StatusArgs),
+    Trip(TripArgs),
+    Close(CloseArgs),
+    Hold(HoldArgs),
+    Release(ReleaseArgs),
+    Probe(ProbeArgs),
     Destroy(DestroyArgs),
 }
 
@@ -63,6 +71,12 @@ impl AwsCommand {
             AwsCommand::Doctor(_) => "doctor",
             AwsCommand::Diff(_) => "diff",
             AwsCommand::Deploy(_) => "deploy",
+            AwsCommand::Status(_) => "status",
+            AwsCommand::Trip(_) => "trip",
+            AwsCommand::Close(_) => "close",
+            AwsCommand::Hold(_) => "hold",
+            AwsCommand::Release(_) => "release",
+            AwsCommand::Probe(_) => "probe",
             AwsCommand::Destroy(_) => "destroy",
         }
     }
@@ -712,6 +726,138 @@ pub enum Approval {
     Broadening,
     /// Whenever something changes.
     Any,
+}
+
+/// Say how each circuit stands: why it is open, since when, what the last probe said, when the next is, how much is waiting,
+/// how long there is, and who is in charge.
+///
+/// Reads the circuit's item, the execution that owns it, the mapping and the queue. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker status
+  breaker status orders --stack breakers
+  breaker status --json | jq '.[] | select(.state != \"closed\")'",
+  ExitCode::help()))]
+pub struct StatusArgs {
+    /// The circuit; all of the stack without it.
+    pub circuit: Option<String>,
+
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
+    pub stack: String,
+
+    /// Print a JSON array with an object for each circuit. Times are milliseconds since the Unix epoch.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Open a circuit, whatever its alarm says.
+///
+/// Starts the workflow as an alarm would. It probes and closes by itself; `breaker hold` keeps it open.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker trip orders --reason 'payments API down, ticket 4711'",
+  ExitCode::help_with_one(OrderArgs::ONE)))]
+pub struct TripArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// Close a circuit without waiting for another probe.
+///
+/// The mapping gets its settings back and the messages that wait arrive at its own pace; they are not spread first.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker close orders --reason 'fixed by hand'",
+  ExitCode::help_with_one(OrderArgs::ONE)))]
+pub struct CloseArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// Keep a circuit open until a time, without probes. A closed circuit is opened for it.
+///
+/// The hold stands in the circuit's item and outlives the execution that waits for its end.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker hold orders --for 2h --reason 'database maintenance'
+  breaker hold orders --for '1d 12h' --reason 'vendor migration' --yes",
+  ExitCode::help_with_one(OrderArgs::ONE)))]
+pub struct HoldArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+
+    /// For how long: 90s, 30m, 2h, 1d, at most 14d.
+    #[arg(long = "for", value_name = "TIME", value_parser = hold_s)]
+    pub for_s: u32,
+}
+
+/// End a hold; the circuit is probed at once.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker release orders --reason 'maintenance done'",
+  ExitCode::help_with_one(OrderArgs::ONE)))]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// Probe now instead of at the end of the wait. A hold ends by it.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker probe orders",
+  ExitCode::help_with_one(OrderArgs::ONE)))]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// What every command to a circuit has.
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// The circuit; may be left out where the stack has one.
+    pub circuit: Option<String>,
+
+    /// Why, in your words: it is recorded in the execution's history, and in the circuit's item where it lasts.
+    #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+    pub reason: String,
+
+    /// Who, where it is not the caller of AWS.
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// How long to wait until the circuit takes the command, in seconds: a probe that is under way ends first.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub wait_s: u64,
+
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
+    pub stack: String,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+impl OrderArgs {
+    /// What exit code 1 means.
+    const ONE: &'static str = "the circuit did not take the command in time";
+}
+
+/// The length of a hold, seconds.
+fn hold_s(text: &str) -> Result<u32, String> {
+    let allowed = "allowed is a time such as 90s, 30m, 2h or '1d 12h', from 1s to 14d";
+    let length = humantime::parse_duration(text).map_err(|_| allowed.to_owned())?;
+    match u32::try_from(length.as_secs()) {
+        Ok(seconds @ 1..=MAX_HOLD_S) => Ok(seconds),
+        _ => Err(allowed.to_owned()),
+    }
 }
 
 /// Take the stack away.

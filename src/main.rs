@@ -78,11 +78,20 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
 
 #[cfg(feature = "aws")]
 fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    use workflow::command::Command as Asked;
     match command {
         AwsCommand::Init(init) => commands::aws::init::run(init, printer),
         AwsCommand::Doctor(doctor) => commands::aws::doctor::run(doctor, printer),
         AwsCommand::Diff(diff) => commands::aws::diff::run(diff, printer),
         AwsCommand::Deploy(deploy) => commands::aws::deploy::run(deploy, printer),
+        AwsCommand::Status(status) => commands::aws::status::run(status, printer),
+        AwsCommand::Trip(trip) => commands::aws::order::run(Asked::Trip, &trip.order, printer),
+        AwsCommand::Close(close) => commands::aws::order::run(Asked::Close, &close.order, printer),
+        AwsCommand::Hold(hold) => {
+            commands::aws::order::run(Asked::Hold { for_s: hold.for_s }, &hold.order, printer)
+        }
+        AwsCommand::Release(release) => commands::aws::order::run(Asked::Release, &release.order, printer),
+        AwsCommand::Probe(probe) => commands::aws::order::run(Asked::Probe, &probe.order, printer),
         AwsCommand::Destroy(destroy) => commands::aws::destroy::run(destroy, printer),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use workflow::status::Facts;
+
 use crate::arrivals::Arrivals;
 use crate::books::Balance;
 use crate::course::Course;
@@ -75,6 +77,9 @@ pub trait Observer {
 
     /// Simulated time has come to `now` on its way from `start` to `end`; called a few hundred times per drill.
     fn progress(&mut self, start: Time, now: Time, end: Time);
+
+    /// What an operator could read of the circuit now, if the observer wants to know; called as often as `progress`.
+    fn readable(&mut self, _now: Time, _read: &dyn Fn() -> Facts) {}
 
     /// The drill is over: the longest history that an execution of the workflow came to has so many events. Step
     /// Functions allows [`crate::asl::HISTORY_LIMIT_COUNT`].

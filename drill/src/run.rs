@@ -11,6 +11,7 @@ use thiserror::Error;
 use workflow::circuit::{CircuitState, item};
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::{Hold, WaitCommand};
+use workflow::status::{Facts, Waiting};
 
 use crate::checkers::{Actor, Observation};
 use crate::cloud::cloudformation::{Environment, Kind, LoadError, Stack};
@@ -294,6 +295,23 @@ impl Drill {
             observer.entry(&entry);
         }
         observer.progress(SIM_START, self.sim.now(), end.max(self.sim.now()));
+        if self.with_breaker {
+            observer.readable(self.sim.now(), &|| self.facts());
+        }
+    }
+
+    /// What an operator could read of the circuit now.
+    fn facts(&self) -> Facts {
+        let item = self.cloud.circuit_item(CIRCUIT);
+        let (visible_count, in_flight_count, delayed_count) = self.cloud.queue_counts(self.queue);
+        Facts {
+            circuit: CIRCUIT.to_owned(),
+            now_ms: self.cloud.now_ms(),
+            owner_is_alive: item.get(item::OWNER).map(|owner| self.cloud.is_running(owner)),
+            item,
+            mapping: Some(self.mapping_state()),
+            queue: Some(Waiting { visible_count, in_flight_count, delayed_count }),
+        }
     }
 
     /// Notes how the numbers stand, for the course.

@@ -21,6 +21,8 @@ fn check(name: &str, seeds: &[u64], promised: fn(&Told)) {
         let told = drill(&scenario, *seed, true);
         assert_eq!(told.report.exit_code(), 0, "{}", told.story());
         promised(&told);
+        let wrong = common::statuses::wrong_answers(&scenario, &told);
+        assert!(wrong.is_empty(), "{name}, seed {seed}: {wrong:#?}");
     }
 }
 

@@ -176,6 +176,10 @@ pub mod item {
     pub const FAILED_PROBES: &str = "failed_probe_count";
     /// String: why the last probe failed, an error's name; `none` when none did since the last wait.
     pub const LAST_ERROR: &str = "last_error";
+    /// String: what the last probe said, its verdict; `none` before the first.
+    pub const LAST_VERDICT: &str = "last_verdict";
+    /// Number: when it said so, milliseconds since the Unix epoch; 0 before the first.
+    pub const LAST_PROBE_AT_MS: &str = "last_probe_at_ms";
     /// Number: when the item was written last, milliseconds since the Unix epoch.
     pub const UPDATED_AT_MS: &str = "updated_at_ms";
     /// Number: when the oldest message that may be in the queue was sent, milliseconds since the Unix epoch; this and the
@@ -196,6 +200,8 @@ pub mod item {
     pub const RAISED_RETENTION_S: &str = "raised_retention_s";
     /// String: why it closed, [`super::CloseReason::name`].
     pub const CLOSE_REASON: &str = "close_reason";
+    /// String: who told it to close and why, in their words; `none` when nobody did.
+    pub const CLOSED_BY: &str = "closed_by";
     /// String: what the owner is doing to the mappings, [`super::Phase::name`]. Absent when the circuit is closed.
     pub const PHASE: &str = "phase";
     /// Number: until when an operator keeps the circuit open, milliseconds since the Unix epoch.

@@ -7,8 +7,10 @@
 pub mod asl;
 pub mod backoff;
 pub mod circuit;
+pub mod command;
 pub mod config;
 pub mod contract;
 pub mod definition;
 pub mod errors;
 pub mod events;
+pub mod status;

@@ -157,6 +157,11 @@ impl Cloud {
         self.ended_as(arn, name, "ABORTED");
     }
 
+    /// Whether an execution runs.
+    pub fn is_running(&self, arn: &str) -> bool {
+        self.execution_status(arn) == Some("RUNNING")
+    }
+
     /// An execution's status, if there is such an execution.
     pub(super) fn execution_status(&self, arn: &str) -> Option<&'static str> {
         self.machines.executions.borrow().get(arn).map(|execution| execution.status)

@@ -97,8 +97,7 @@ impl Executions for Ports<'_> {
     async fn is_alive(&self, execution_arn: &str) -> Result<bool, CallError> {
         let operation = "DescribeExecution";
         let answer = self.begin(operation, "states:DescribeExecution", execution_arn).await?;
-        self.finish(answer, operation, Ok(self.cloud.execution_status(execution_arn) == Some("RUNNING")))
-            .await
+        self.finish(answer, operation, Ok(self.cloud.is_running(execution_arn))).await
     }
 
     async fn others_running(&self, machine_arn: &str, owner_arn: &str) -> Result<bool, CallError> {

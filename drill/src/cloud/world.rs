@@ -15,7 +15,7 @@ use workflow::config::CircuitConfig;
 use super::bus::Rules;
 use super::cloudformation::{Kind, LoadError, Resource, Stack};
 use super::cloudwatch::{Alarm, AlarmConfig, CompositeAlarm, Metrics};
-use super::dynamodb::Table;
+use super::dynamodb::{AttributeValue, Table};
 use super::functions::Function;
 use super::iam::Roles;
 use super::knobs::Knobs;
@@ -278,6 +278,19 @@ impl World {
         let tables = self.tables.borrow();
         let own = tables.values().find_map(|table| table.find(circuit))?;
         own.get(name)?.text().map(str::to_owned)
+    }
+
+    /// The strings and numbers of a circuit's item as text; nothing where there is no item.
+    pub fn circuit_item(&self, circuit: &str) -> BTreeMap<String, String> {
+        let tables = self.tables.borrow();
+        let own = tables.values().find_map(|table| table.find(circuit));
+        let text = |value: &AttributeValue| match value {
+            AttributeValue::S(text) => Some(text.clone()),
+            AttributeValue::N(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let attributes = own.into_iter().flatten();
+        attributes.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
     }
 
     /// Whether the queue's retention was raised and not yet given back, as a circuit's item says.

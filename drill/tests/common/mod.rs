@@ -1,6 +1,7 @@
 //! Runs a drill and keeps what it told.
 
 pub mod mistakes;
+pub mod statuses;
 pub mod tamper;
 
 use drill::arrivals::Arrivals;
@@ -12,6 +13,7 @@ use drill::sim::Time;
 use drill::usage::Usage;
 use drill::{Options, run, run_tampered, run_tampered_stack};
 use serde_json::Value;
+use workflow::status::{Facts, Status};
 
 /// Lines of the timeline that a failed assertion shows.
 const SHOWN: usize = 60;
@@ -33,13 +35,23 @@ pub struct Told {
     pub charted: Option<(Course, Usage)>,
     /// The balance, the course and the usage of the same with no breaker.
     pub baseline: Option<(Report, Course, Usage)>,
+    /// How the circuit stood, as an operator would have been told, a few hundred times in the drill.
+    pub statuses: Vec<(Time, Status)>,
 }
 
 impl Told {
     fn new(report: Report, collector: Collector) -> Told {
-        let Collector { entries, longest_history, events_run, balance, arrivals, charted, baseline } =
-            collector;
-        Told { report, entries, longest_history, events_run, balance, arrivals, charted, baseline }
+        let Collector {
+            entries,
+            longest_history,
+            events_run,
+            balance,
+            arrivals,
+            charted,
+            baseline,
+            statuses,
+        } = collector;
+        Told { report, entries, longest_history, events_run, balance, arrivals, charted, baseline, statuses }
     }
 
     /// The lines about `topic`, in their order.
@@ -94,6 +106,7 @@ struct Collector {
     arrivals: Arrivals,
     charted: Option<(Course, Usage)>,
     baseline: Option<(Report, Course, Usage)>,
+    statuses: Vec<(Time, Status)>,
 }
 
 impl Observer for Collector {
@@ -102,6 +115,10 @@ impl Observer for Collector {
     }
 
     fn progress(&mut self, _start: Time, _now: Time, _end: Time) {}
+
+    fn readable(&mut self, now: Time, read: &dyn Fn() -> Facts) {
+        self.statuses.push((now, Status::of(&read())));
+    }
 
     fn longest_history(&mut self, event_count: u64) {
         self.longest_history = event_count;

@@ -4,6 +4,7 @@
 
 mod assets;
 mod change_set;
+mod circuits;
 mod consumer;
 mod deploy;
 mod destroy;
@@ -21,6 +22,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 pub use self::assets::Bucket;
+pub use self::circuits::{Circuit, circuits, facts, now_ms, signal, start};
 pub use self::consumer::{AlarmSeen, FoundConsumer, Momentary, Search, find_consumer, reread};
 pub use self::deploy::{Deployed, Interrupt, Request, Step, deploy};
 pub use self::destroy::{
@@ -70,6 +72,7 @@ pub struct Account {
     lambda: aws_sdk_lambda::Client,
     s3: aws_sdk_s3::Client,
     sqs: aws_sdk_sqs::Client,
+    states: aws_sdk_sfn::Client,
 }
 
 impl Account {
@@ -102,6 +105,7 @@ impl Account {
             lambda: aws_sdk_lambda::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(&config),
+            states: aws_sdk_sfn::Client::new(&config),
         })
     }
 }

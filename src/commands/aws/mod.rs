@@ -5,7 +5,10 @@ pub mod destroy;
 pub mod diff;
 pub mod doctor;
 pub mod init;
+pub mod order;
 mod plan_text;
+pub mod status;
+mod status_text;
 
 use std::collections::BTreeSet;
 use std::future::Future;

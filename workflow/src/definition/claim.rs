@@ -52,7 +52,7 @@ fn check_input(context: &Context<'_>) -> State {
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
-    let unset: [(&str, Value); 19] = [
+    let unset: [(&str, Value); 21] = [
         ("epoch", json!(0)),
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
@@ -72,6 +72,8 @@ fn check_input(context: &Context<'_>) -> State {
         ("rounds", json!(0)),
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
+        ("lastProbe", json!({ "verdict": "none", "at_ms": 0 })),
+        ("closedBy", json!("none")),
     ];
     // What an execution that hands over knows of the outage beside what the circuit's item says.
     let carried = |name: &'static str, otherwise: &str| {
@@ -132,7 +134,7 @@ fn claim(context: &Context<'_>) -> State {
     let update = format!(
         "SET {state} = :state, {owner} = :me, {epoch} = if_not_exists({epoch}, :zero) + :one, {opened} = :now, \
          {updated} = :now, {phase} = :phase, {trigger} = :trigger, {reason} = :reason, {failed} = :zero \
-         REMOVE {recorded}, {token}, {until}, {error}, {close_reason}, {held}",
+         REMOVE {recorded}, {token}, {until}, {error}, {verdict}, {probed}, {close_reason}, {closed_by}, {held}",
         state = item::STATE,
         owner = item::OWNER,
         epoch = item::EPOCH,
@@ -147,6 +149,9 @@ fn claim(context: &Context<'_>) -> State {
         token = item::TASK_TOKEN,
         until = item::WAIT_UNTIL_MS,
         error = item::LAST_ERROR,
+        verdict = item::LAST_VERDICT,
+        probed = item::LAST_PROBE_AT_MS,
+        closed_by = item::CLOSED_BY,
         close_reason = item::CLOSE_REASON,
     );
     let mut arguments = context.update_item(&update, &condition, values);
@@ -256,6 +261,11 @@ fn take_over(context: &Context<'_>) -> State {
         text(item::HELD_BY),
         text(item::HOLD_REASON),
     );
+    let probed = format!("$states.result.Attributes.{}.N", item::LAST_PROBE_AT_MS);
+    let last_probe = format!(
+        "$exists({probed}) ? {{'verdict': {}, 'at_ms': $number({probed})}} : $lastProbe",
+        text(item::LAST_VERDICT)
+    );
     carry_on(context, Task::new("TakeOverCircuit", UPDATE_ITEM).arguments(arguments))
         .comment("What the dead owner recorded stays: the mappings may be disabled already")
         .assign("epoch", number(item::EPOCH))
@@ -264,6 +274,8 @@ fn take_over(context: &Context<'_>) -> State {
         .assign("recorded", jsonata(format!("$exists({recorded}) ? $parse({recorded}) : []")))
         .assign("phase", or_else(item::PHASE, "'none'"))
         .assign("lastError", or_else(item::LAST_ERROR, "$lastError"))
+        .assign("lastProbe", jsonata(last_probe))
+        .assign("closedBy", or_else(item::CLOSED_BY, "$closedBy"))
         .assign("closeReason", or_else(item::CLOSE_REASON, "$closeReason"))
         .assign("hold", jsonata(hold))
         .retry(Retrier::on(&CONDITION_FAILED, 0))

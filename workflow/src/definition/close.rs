@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
-use super::steps::{SET_ALARM_STATE, brief, now_ms, patient, phase};
+use super::steps::{SET_ALARM_STATE, brief, last_probe, now_ms, patient, phase};
 use super::{Context, OVERRULED_AFTER_S, after, placeholder, placeholder_value, spread};
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
 use crate::circuit::{CloseReason, Phase, Transition, item};
@@ -24,6 +24,7 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
 /// Gives the mappings their recorded settings back and waits until that has come true.
 fn restore(context: &Context<'_>) -> Vec<State> {
     let circuit = context.circuit;
+    let [verdict, probed_at] = last_probe();
     let mark = context
         .write(
             "MarkRestoring",
@@ -32,6 +33,9 @@ fn restore(context: &Context<'_>) -> Vec<State> {
                 &[
                     phase(Phase::Restoring),
                     (item::CLOSE_REASON, json!({ "S": jsonata("$closeReason") })),
+                    (item::CLOSED_BY, json!({ "S": jsonata("$closedBy") })),
+                    verdict,
+                    probed_at,
                 ],
                 &[item::TASK_TOKEN, item::WAIT_UNTIL_MS],
             ),
@@ -141,6 +145,7 @@ fn finish(context: &Context<'_>) -> Vec<State> {
         .next(after::after_reset(context));
     let mut detail = vec![
         ("close_reason", jsonata("$closeReason")),
+        ("closed_by", jsonata("$closedBy")),
         ("opened_at_ms", jsonata("$openedAtMs")),
         ("failed_probe_count", jsonata("$failedProbes")),
         ("suspect_message_ids", jsonata("$sawHealthy ? $suspects : []")),

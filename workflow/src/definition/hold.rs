@@ -125,6 +125,7 @@ fn judge_held_signal() -> State {
     .comment("A check does not end a hold; every other signal does")
     .or(Rule::when("$states.input.command = 'check'", "CheckStillDisabled"))
     .assign("heldSignal", jsonata("$states.input.command = 'close' ? 'close' : 'release'"))
+    .assign("closedBy", jsonata("$states.input.command = 'close' ? $states.input.reason : $closedBy"))
     .otherwise("MarkReleased")
 }
 

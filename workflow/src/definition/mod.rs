@@ -17,12 +17,15 @@ mod probe;
 mod spread;
 mod steps;
 mod wait;
+mod wiring;
 
 use serde_json::Value;
 
 use crate::asl::StateMachine;
 use crate::config::CircuitConfig;
 use crate::contract::RejitterStrategy;
+
+pub use self::wiring::Wiring;
 
 /// Names that stand as `${Name}` in the definition and are filled in by the stack.
 pub mod placeholder {

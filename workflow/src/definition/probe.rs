@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient, phase};
+use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient, phase, probed};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
@@ -104,6 +104,7 @@ fn probe(context: &Context<'_>) -> State {
         // The function answered: whatever failed before has passed.
         .assign("faults", json!(0))
         .assign("oldestMs", jsonata(clock::OLDEST_MET))
+        .assign("lastProbe", probed("$states.result.Payload.verdict"))
         .output(jsonata("$states.result.Payload"))
         .next("JudgeProbe")
 }
@@ -240,7 +241,8 @@ fn check_health(context: &Context<'_>) -> State {
         .catch(
             Catcher::on(&["States.ALL"], "AnnounceProbeFailed")
                 .assign("failedProbes", jsonata("$failedProbes + 1"))
-                .assign("lastError", json!("HealthCheckFailed")),
+                .assign("lastError", json!("HealthCheckFailed"))
+                .assign("lastProbe", probed("'unhealthy'")),
         )
         .next("MarkRestoring")
 }
@@ -305,7 +307,8 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         "JudgeLimited",
         Rule::when("$states.input.state = 'ALARM'", "AnnounceProbeFailed")
             .assign("failedProbes", jsonata("$failedProbes + 1"))
-            .assign("lastError", json!("LimitedTrafficFailed")),
+            .assign("lastError", json!("LimitedTrafficFailed"))
+            .assign("lastProbe", probed("'unhealthy'")),
     )
     .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
         .assign("closeReason", json!(CloseReason::Recovered.name())))

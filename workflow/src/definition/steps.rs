@@ -36,6 +36,19 @@ pub fn phase(now: Phase) -> (&'static str, Value) {
     (item::PHASE, json!({ "S": now.name() }))
 }
 
+/// The attributes that say what the last probe said, and when.
+pub fn last_probe() -> [(&'static str, Value); 2] {
+    [
+        (item::LAST_VERDICT, json!({ "S": jsonata("$lastProbe.verdict") })),
+        (item::LAST_PROBE_AT_MS, json!({ "N": jsonata("$string($lastProbe.at_ms)") })),
+    ]
+}
+
+/// What a probe said just now, for the variable `lastProbe`; `verdict` is JSONata.
+pub fn probed(verdict: &str) -> Value {
+    jsonata(format!("{{'verdict': {verdict}, 'at_ms': $millis()}}"))
+}
+
 /// Milliseconds since the Unix epoch, as a DynamoDB number.
 pub fn now_ms() -> Value {
     json!({ "N": jsonata("$string($millis())") })

@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::hold::{asks_for_hold, hold_of};
 use super::probe::{PROBE_FAILED_AT, PROBE_FROM};
-use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient, phase};
+use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, last_probe, patient, phase};
 use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, clock, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
 use crate::circuit::{CloseReason, Phase, Transition, item};
+use crate::contract::MAX_REASON;
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     vec![
@@ -99,12 +100,15 @@ fn hand_over(context: &Context<'_>) -> State {
 
 /// Stores the task token in the circuit's item and waits for it.
 fn await_recovery(context: &Context<'_>) -> State {
+    let [verdict, probed_at] = last_probe();
     let arguments = context.write_arguments(
         Some(Transition::Reopen),
         &[
             (item::TASK_TOKEN, json!({ "S": jsonata("$states.context.Task.Token") })),
             (item::WAIT_UNTIL_MS, json!({ "N": jsonata("$string($waitUntilMs)") })),
             phase(Phase::Disabled),
+            verdict,
+            probed_at,
             (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
             (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
         ],
@@ -127,6 +131,7 @@ fn await_recovery(context: &Context<'_>) -> State {
 pub fn signal_output() -> String {
     format!(
         "{{'command': $type($states.result.command) = 'string' ? $substring($states.result.command, 0, 20) : 'probe', \
+         'reason': $type($states.result.reason) = 'string' ? $substring($states.result.reason, 0, {MAX_REASON}) : 'none', \
          'hold': {}}}",
         hold_of("$states.result")
     )
@@ -136,7 +141,8 @@ fn judge_signal() -> State {
     Choice::new(
         "JudgeSignal",
         Rule::when("$states.input.command = 'close'", "MarkRestoring")
-            .assign("closeReason", json!(CloseReason::Operator.name())),
+            .assign("closeReason", json!(CloseReason::Operator.name()))
+            .assign("closedBy", jsonata("$states.input.reason")),
     )
     .or(Rule::when(asks_for_hold(), "MarkHeld").assign("hold", jsonata("$states.input.hold")))
     .or(Rule::when("$states.input.command = 'check'", "CheckStillDisabled"))
