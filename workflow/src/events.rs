@@ -62,6 +62,11 @@ impl Announcement {
         Announcement::SignalBlind,
     ];
 
+    /// The announcement with this `detail-type`, if there is one.
+    pub fn from_detail_type(name: &str) -> Option<Announcement> {
+        Announcement::ALL.into_iter().find(|what| what.detail_type() == name)
+    }
+
     /// The event's `detail-type`.
     pub fn detail_type(self) -> &'static str {
         match self {

@@ -14,3 +14,4 @@ pub mod definition;
 pub mod errors;
 pub mod events;
 pub mod status;
+pub mod incidents;
