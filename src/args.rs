@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use infra::assets::Architecture;
 use workflow::contract::MAX_HOLD_S;
 
@@ -42,6 +43,8 @@ pub enum Command {
     Package(PackageArgs),
     Asl(AslArgs),
     Config(ConfigArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     #[command(flatten)]
     Aws(AwsCommand),
 }
@@ -59,6 +62,7 @@ pub enum AwsCommand {
     Hold(HoldArgs),
     Release(ReleaseArgs),
     Probe(ProbeArgs),
+    History(HistoryArgs),
     Destroy(DestroyArgs),
 }
 
@@ -77,6 +81,7 @@ impl AwsCommand {
             AwsCommand::Hold(_) => "hold",
             AwsCommand::Release(_) => "release",
             AwsCommand::Probe(_) => "probe",
+            AwsCommand::History(_) => "history",
             AwsCommand::Destroy(_) => "destroy",
         }
     }
@@ -754,6 +759,35 @@ pub struct StatusArgs {
     pub target: TargetArgs,
 }
 
+/// Tell a circuit's incidents, the newest first: how long each lasted, its probes and the messages it affected.
+///
+/// Reads the circuit's item and the history of its executions, which Step Functions keeps for 90 days. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker history orders
+  breaker history orders --limit 3 --stack breakers
+  breaker history orders --json | jq '.incidents[] | [.opened_at_ms, .lasted_s, .close_reason]'",
+  ExitCode::help()))]
+pub struct HistoryArgs {
+    /// The circuit.
+    pub circuit: String,
+
+    /// How many incidents at most.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub limit: u16,
+
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
+    pub stack: String,
+
+    /// Print a JSON object with `incidents` and `is_cut`. Times are milliseconds since the Unix epoch.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
 /// Open a circuit, whatever its alarm says.
 ///
 /// Starts the workflow as an alarm would. It probes and closes by itself; `breaker hold` keeps it open.
@@ -880,6 +914,35 @@ pub struct DestroyArgs {
 
     #[command(flatten)]
     pub target: TargetArgs,
+}
+
+/// Print what a shell needs to complete commands and options.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker completions bash > ~/.local/share/bash-completion/completions/breaker
+  breaker completions zsh > \"${fpath[1]}/_breaker\"
+  breaker completions fish > ~/.config/fish/completions/breaker.fish",
+  ExitCode::help()))]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// Print the manual page of a command, or write all of them.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker man drill run | man -l -
+  breaker man --out ~/.local/share/man/man1    then: man breaker-drill-run",
+  ExitCode::help()))]
+pub struct ManArgs {
+    /// The command, word by word; without one, the page of `breaker` itself.
+    #[arg(value_name = "COMMAND", conflicts_with = "out")]
+    pub command: Vec<String>,
+
+    /// Write the pages of all commands into this folder, which is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// What stands below the options.

@@ -73,6 +73,8 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
             ConfigCommand::Check(check) => commands::config::check(&check, printer),
             ConfigCommand::Default => commands::config::default(printer),
         },
+        Command::Completions(completions) => commands::shell::completions(&completions, printer),
+        Command::Man(man) => commands::shell::man(&man, printer),
     }
 }
 
@@ -92,6 +94,7 @@ fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refus
         }
         AwsCommand::Release(release) => commands::aws::order::run(Asked::Release, &release.order, printer),
         AwsCommand::Probe(probe) => commands::aws::order::run(Asked::Probe, &probe.order, printer),
+        AwsCommand::History(history) => commands::aws::history::run(history, printer),
         AwsCommand::Destroy(destroy) => commands::aws::destroy::run(destroy, printer),
     }
 }

@@ -12,5 +12,6 @@ pub mod drill_report;
 pub mod drill_run;
 pub mod drill_swarm;
 pub mod package;
+pub mod shell;
 pub mod synth;
 pub mod tune;

@@ -2,9 +2,11 @@
 
 mod config;
 mod drills;
+mod operating;
 mod package;
 mod report;
 mod sandbox;
+mod shell;
 mod states_language;
 mod synth;
 mod tune;
@@ -37,10 +39,13 @@ fn every_command_explains_itself() {
     check("help_doctor", &["doctor", "--help"]);
     check("help_diff", &["diff", "--help"]);
     check("help_deploy", &["deploy", "--help"]);
+    check("help_history", &["history", "--help"]);
     check("help_destroy", &["destroy", "--help"]);
     check("help_config", &["config", "--help"]);
     check("help_config_check", &["config", "check", "--help"]);
     check("help_config_default", &["config", "default", "--help"]);
+    check("help_completions", &["completions", "--help"]);
+    check("help_man", &["man", "--help"]);
 }
 
 #[test]
@@ -56,5 +61,7 @@ fn bad_usage_ends_with_2_and_says_what_is_allowed() {
     check("usage_seed_out_of_range", &["drill", "run", "outage", "--seed", "18446744073709551616"]);
     check("usage_seed_no_number", &["drill", "--seed", "-3"]);
     check("usage_asl_seed", &["drill", "asl", "--definition", "a", "--input", "b", "--seed", "1e3"]);
+    check("usage_history_limit", &["history", "orders", "--limit", "0"]);
+    check("usage_history_no_circuit", &["history"]);
     check("usage_circuit_without_config", &["drill", "--circuit", "orders"]);
 }

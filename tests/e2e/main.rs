@@ -23,6 +23,7 @@
 mod binaries;
 mod existing;
 mod ministack;
+mod operator;
 mod proxy;
 mod stack;
 
@@ -56,6 +57,7 @@ fn an_outage_on_the_deployed_example_loses_nothing_and_leaves_nothing() {
 
     let report = drill(&cloud);
     check(&report);
+    check_history(&cloud, &report);
 
     stack::destroy(&cloud);
     let left: Vec<&str> =
@@ -112,4 +114,28 @@ fn check(report: &Value) {
     for promise in promises {
         assert_eq!(promise["held"], true, "{promise}");
     }
+}
+
+/// `history` reads the services' own record; the drill counted along.
+fn check_history(cloud: &MiniStack, report: &Value) {
+    let mut command = breaker(cloud);
+    command.args(["history", "example", "--stack", STACK, "--json"]).args(cloud.target());
+    let history: Value = serde_json::from_str(&run(&mut command, cloud)).expect("JSON");
+    let incidents = history["incidents"].as_array().expect("a list of incidents");
+    assert_eq!(incidents.len(), 1, "{history}");
+    let one = &incidents[0];
+    assert_eq!(one["is_open"], false, "{history}");
+    assert_eq!((one["trigger"].as_str(), one["close_reason"].as_str()), (Some("event"), Some("recovered")));
+    assert!(one["lasted_s"].as_u64().is_some_and(|lasted_s| lasted_s >= 5), "{history}");
+    let probes = one["probes"].as_array().expect("a list of probes");
+    assert_eq!(Some(probes.len() as u64), report["probes"].as_u64(), "{history}\n{report}");
+    let failed = probes.iter().filter(|probe| probe["verdict"] == "unhealthy").count() as u64;
+    assert!(failed >= 2, "{history}");
+    assert_eq!(one["failed_probe_count"].as_u64(), Some(failed), "{history}");
+
+    let mut unknown = breaker(cloud);
+    unknown.args(["history", "exampel", "--stack", STACK]).args(cloud.target());
+    let output = unknown.output().expect("breaker starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has no circuit exampel"), "{output:?}");
 }

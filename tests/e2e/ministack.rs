@@ -241,7 +241,8 @@ fn python() -> PathBuf {
     python
 }
 
+/// Lets some time pass.
 #[allow(clippy::disallowed_methods, reason = "another process is waited for, which knows no virtual time")]
-fn pause(length: Duration) {
+pub fn pause(length: Duration) {
     std::thread::sleep(length);
 }

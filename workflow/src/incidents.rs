@@ -112,6 +112,9 @@ impl Incident {
             self.hear(&announced);
         }
         self.probes.extend(record.probes);
+        // Where the endpoint keeps no record of what was announced, the answers say as much.
+        let unhealthy = self.probes.iter().filter(|probe| probe.verdict == "unhealthy").count() as u64;
+        self.failed_probe_count = self.failed_probe_count.max(unhealthy);
         self.executions.push(record.execution);
     }
 

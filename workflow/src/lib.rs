@@ -13,5 +13,5 @@ pub mod contract;
 pub mod definition;
 pub mod errors;
 pub mod events;
-pub mod status;
 pub mod incidents;
+pub mod status;

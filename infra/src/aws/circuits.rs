@@ -91,7 +91,10 @@ pub async fn facts(account: &Account, circuit: &Circuit) -> Result<Facts, CloudE
 }
 
 /// The strings and numbers of the circuit's item, by a strongly consistent read.
-async fn item_of(account: &Account, wiring: &Wiring) -> Result<BTreeMap<String, String>, CloudError> {
+pub(super) async fn item_of(
+    account: &Account,
+    wiring: &Wiring,
+) -> Result<BTreeMap<String, String>, CloudError> {
     let key = AttributeValue::S(wiring.circuit.clone());
     let call = account.dynamodb.get_item().table_name(&wiring.table).key(item::CIRCUIT, key);
     let answer = call.consistent_read(true).send().await.named("GetItem")?;

@@ -11,6 +11,7 @@ mod destroy;
 mod error;
 mod event_metrics;
 mod findings;
+mod history;
 mod plan;
 mod stack;
 mod watch;
@@ -31,6 +32,7 @@ pub use self::destroy::{
 pub use self::error::CloudError;
 use self::error::Named;
 pub use self::findings::findings;
+pub use self::history::{Past, past};
 pub use self::plan::{Plan, Wanted, plan};
 pub use self::stack::{ResourceEvent, StackOutput, StackState, describe as describe_stack};
 

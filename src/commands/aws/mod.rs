@@ -4,6 +4,7 @@ pub mod deploy;
 pub mod destroy;
 pub mod diff;
 pub mod doctor;
+pub mod history;
 pub mod init;
 pub mod order;
 mod plan_text;
