@@ -86,6 +86,10 @@ impl Sample<'_> {
         let Some(latest) = latest else {
             return told.map(|told| format!("no probe yet, but told {told:?}"));
         };
+        // What was answered and lost on the way, nobody knows of.
+        if !self.scenario.faults.rates_ppm.is_empty() {
+            return None;
+        }
         // While one is under way, or has just ended, the item says what the one before said.
         if !matches!(self.status.next, Next::Probe { .. }) || self.at.since(latest.at) < WRITTEN {
             return None;

@@ -52,7 +52,7 @@ fn check_input(context: &Context<'_>) -> State {
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
-    let unset: [(&str, Value); 21] = [
+    let unset: [(&str, Value); 20] = [
         ("epoch", json!(0)),
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
@@ -72,7 +72,6 @@ fn check_input(context: &Context<'_>) -> State {
         ("rounds", json!(0)),
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),
-        ("lastProbe", json!({ "verdict": "none", "at_ms": 0 })),
         ("closedBy", json!("none")),
     ];
     // What an execution that hands over knows of the outage beside what the circuit's item says.
@@ -86,6 +85,7 @@ fn check_input(context: &Context<'_>) -> State {
         // A list of one is that one in JSONata, unless it is made a list again.
         ("suspects", jsonata("$append([], $states.input.carried.suspects)")),
         carried("lastError", "'none'"),
+        carried("lastProbe", "{'verdict': 'none', 'at_ms': 0}"),
         carried("outageError", "'none'"),
         carried("quietAtMs", "0"),
         carried(PROBE_FROM, "0"),
@@ -262,8 +262,10 @@ fn take_over(context: &Context<'_>) -> State {
         text(item::HOLD_REASON),
     );
     let probed = format!("$states.result.Attributes.{}.N", item::LAST_PROBE_AT_MS);
+    // Who hands over knows of a probe that is not written yet.
     let last_probe = format!(
-        "$exists({probed}) ? {{'verdict': {}, 'at_ms': $number({probed})}} : $lastProbe",
+        "$exists({probed}) and $number({probed}) > $lastProbe.at_ms ? \
+         {{'verdict': {}, 'at_ms': $number({probed})}} : $lastProbe",
         text(item::LAST_VERDICT)
     );
     carry_on(context, Task::new("TakeOverCircuit", UPDATE_ITEM).arguments(arguments))

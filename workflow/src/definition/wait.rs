@@ -71,6 +71,7 @@ fn hand_over(context: &Context<'_>) -> State {
         "sawHealthy": jsonata("$sawHealthy"),
         "suspects": jsonata("$suspects"),
         "lastError": jsonata("$lastError"),
+        "lastProbe": jsonata("$lastProbe"),
         "outageError": jsonata("$outageError"),
         "quietAtMs": jsonata("$quietAtMs"),
         PROBE_FROM: jsonata(format!("${PROBE_FROM}")),
