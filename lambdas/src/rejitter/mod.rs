@@ -1,7 +1,7 @@
 //! The `rejitter` function: spreads the backlog, so that a dependency that has just recovered is not hit by all of it
 //! at once.
 //!
-//! Receives and writes are under way side by side ([`flow`]), as many as the queue takes ([`pace`]). Each message gets a
+//! Receives and writes are under way side by side (`flow.rs`), as many as the queue takes (`pace.rs`). Each message gets a
 //! random moment within the planned window: by a visibility timeout, or as a delayed copy whose original is deleted once
 //! the copy was sent. A message is never dropped: what cannot be spread comes back when its visibility timeout runs out.
 
