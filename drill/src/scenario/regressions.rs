@@ -46,6 +46,8 @@ fn disabled_while_restoring() -> Scenario {
     );
     // Less than it takes until a mapping that is found disabled counts as somebody else's.
     scenario.circuit.open.settle_timeout_s = 60;
+    // The mapping is enabled for a while before the breaker looks, so that the operator comes in between.
+    scenario.circuit.open.settle_poll_s = 20;
     scenario.actions = vec![(minutes(6), Action::DisableMappingIn(Phase::Restored))];
     scenario.ending = Ending { mapping: "Disabled", drained: false, ..closed(1..=1) };
     scenario
