@@ -57,11 +57,31 @@ pub enum AwsCommand {
     Diff(DiffArgs),
     Deploy(DeployArgs),
     Status(StatusArgs),
-    Trip(TripArgs),
-    Close(CloseArgs),
+    /// Open a circuit, whatever its alarm says.
+    ///
+    /// Starts the workflow as an alarm would. It probes and closes by itself; `breaker hold` keeps it open.
+    #[command(after_help = help(
+        "  breaker trip orders --reason 'payments API down, ticket 4711'",
+      ExitCode::help_with_one(OrderArgs::ONE)))]
+    Trip(OrderArgs),
+    /// Close a circuit without waiting for another probe.
+    ///
+    /// The mapping gets its settings back and the messages that wait arrive at its own pace; they are not spread first.
+    #[command(after_help = help(
+        "  breaker close orders --reason 'fixed by hand'",
+      ExitCode::help_with_one(OrderArgs::ONE)))]
+    Close(OrderArgs),
     Hold(HoldArgs),
-    Release(ReleaseArgs),
-    Probe(ProbeArgs),
+    /// End a hold; the circuit is probed at once.
+    #[command(after_help = help(
+        "  breaker release orders --reason 'maintenance done'",
+      ExitCode::help_with_one(OrderArgs::ONE)))]
+    Release(OrderArgs),
+    /// Probe now instead of at the end of the wait. A hold ends by it.
+    #[command(after_help = help(
+        "  breaker probe orders",
+      ExitCode::help_with_one(OrderArgs::ONE)))]
+    Probe(OrderArgs),
     History(HistoryArgs),
     Destroy(DestroyArgs),
 }
@@ -788,30 +808,6 @@ pub struct HistoryArgs {
     pub target: TargetArgs,
 }
 
-/// Open a circuit, whatever its alarm says.
-///
-/// Starts the workflow as an alarm would. It probes and closes by itself; `breaker hold` keeps it open.
-#[derive(Debug, Args)]
-#[command(after_help = help(
-    "  breaker trip orders --reason 'payments API down, ticket 4711'",
-  ExitCode::help_with_one(OrderArgs::ONE)))]
-pub struct TripArgs {
-    #[command(flatten)]
-    pub order: OrderArgs,
-}
-
-/// Close a circuit without waiting for another probe.
-///
-/// The mapping gets its settings back and the messages that wait arrive at its own pace; they are not spread first.
-#[derive(Debug, Args)]
-#[command(after_help = help(
-    "  breaker close orders --reason 'fixed by hand'",
-  ExitCode::help_with_one(OrderArgs::ONE)))]
-pub struct CloseArgs {
-    #[command(flatten)]
-    pub order: OrderArgs,
-}
-
 /// Keep a circuit open until a time, without probes. A closed circuit is opened for it.
 ///
 /// The hold stands in the circuit's item and outlives the execution that waits for its end.
@@ -827,26 +823,6 @@ pub struct HoldArgs {
     /// For how long: 90s, 30m, 2h, 1d, at most 14d.
     #[arg(long = "for", value_name = "TIME", value_parser = hold_s)]
     pub for_s: u32,
-}
-
-/// End a hold; the circuit is probed at once.
-#[derive(Debug, Args)]
-#[command(after_help = help(
-    "  breaker release orders --reason 'maintenance done'",
-  ExitCode::help_with_one(OrderArgs::ONE)))]
-pub struct ReleaseArgs {
-    #[command(flatten)]
-    pub order: OrderArgs,
-}
-
-/// Probe now instead of at the end of the wait. A hold ends by it.
-#[derive(Debug, Args)]
-#[command(after_help = help(
-    "  breaker probe orders",
-  ExitCode::help_with_one(OrderArgs::ONE)))]
-pub struct ProbeArgs {
-    #[command(flatten)]
-    pub order: OrderArgs,
 }
 
 /// What every command to a circuit has.

@@ -87,13 +87,13 @@ fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refus
         AwsCommand::Diff(diff) => commands::aws::diff::run(diff, printer),
         AwsCommand::Deploy(deploy) => commands::aws::deploy::run(deploy, printer),
         AwsCommand::Status(status) => commands::aws::status::run(status, printer),
-        AwsCommand::Trip(trip) => commands::aws::order::run(Asked::Trip, &trip.order, printer),
-        AwsCommand::Close(close) => commands::aws::order::run(Asked::Close, &close.order, printer),
+        AwsCommand::Trip(trip) => commands::aws::order::run(Asked::Trip, trip, printer),
+        AwsCommand::Close(close) => commands::aws::order::run(Asked::Close, close, printer),
         AwsCommand::Hold(hold) => {
             commands::aws::order::run(Asked::Hold { for_s: hold.for_s }, &hold.order, printer)
         }
-        AwsCommand::Release(release) => commands::aws::order::run(Asked::Release, &release.order, printer),
-        AwsCommand::Probe(probe) => commands::aws::order::run(Asked::Probe, &probe.order, printer),
+        AwsCommand::Release(release) => commands::aws::order::run(Asked::Release, release, printer),
+        AwsCommand::Probe(probe) => commands::aws::order::run(Asked::Probe, probe, printer),
         AwsCommand::History(history) => commands::aws::history::run(history, printer),
         AwsCommand::Destroy(destroy) => commands::aws::destroy::run(destroy, printer),
     }
