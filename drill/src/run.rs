@@ -332,7 +332,7 @@ impl Drill {
             circuit: self.cloud.circuit_state(CIRCUIT),
             mapping: self.mapping_state(),
             running: self.cloud.running_executions() > 0,
-            retention_is_raised: self.cloud.retention_is_raised(CIRCUIT),
+            retention_is_raised: self.cloud.circuit_item(CIRCUIT).contains_key(item::ORIGINAL_RETENTION_S),
             trips: self.cloud.with_scribe(|scribe| scribe.counts.trips),
             dead_lettered: self.cloud.with_scribe(|scribe| scribe.books.dead_lettered_count()),
         };

@@ -9,7 +9,6 @@ use std::time::Duration;
 use rand::RngExt as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
-use workflow::circuit::item;
 use workflow::config::CircuitConfig;
 
 use super::bus::Rules;
@@ -291,14 +290,6 @@ impl World {
         };
         let attributes = own.into_iter().flatten();
         attributes.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
-    }
-
-    /// Whether the queue's retention was raised and not yet given back, as a circuit's item says.
-    pub fn retention_is_raised(&self, circuit: &str) -> bool {
-        let tables = self.tables.borrow();
-        tables
-            .values()
-            .any(|table| table.find(circuit).is_some_and(|own| own.contains_key(item::ORIGINAL_RETENTION_S)))
     }
 
     /// Executions that have not ended.

@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::claim::{carry_on, number};
-use super::steps::{CONDITION_FAILED, UPDATE_ITEM, brief, now_ms, patient};
-use super::{Context, NOWHERE, placeholder, placeholder_value};
-use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, jsonata};
+use super::claim::{become_owner, number, refused_to};
+use super::steps::{brief, now_ms, patient};
+use super::{Context, placeholder, placeholder_value};
+use crate::asl::{Catcher, Choice, Rule, State, Wait, jsonata};
 use crate::circuit::{CircuitState, CloseReason, item};
 use crate::config::RedriveAfterClose;
 use crate::events::Announcement;
@@ -87,18 +87,13 @@ fn errand(context: &Context<'_>) -> [State; 2] {
         item::UPDATED_AT_MS,
         epoch = item::EPOCH,
     );
-    let mut arguments = context.update_item(&update, &condition, values);
-    arguments["ReturnValues"] = json!("ALL_NEW");
-    let claim = carry_on(context, Task::new("ClaimRetention", UPDATE_ITEM).arguments(arguments))
-        .assign("epoch", number(item::EPOCH))
+    let arguments = context.update_item(&update, &condition, values);
+    let name = "ClaimRetention";
+    let claim = become_owner(context, name, arguments)
         .assign("closedAtMs", number(item::CLOSED_AT_MS))
         .assign("closeReason", jsonata(format!("$states.result.Attributes.{}.S", item::CLOSE_REASON)))
-        .output(json!({}))
-        .retry(Retrier::on(&CONDITION_FAILED, 0))
-        .retry(patient())
-        .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
-        .catch(context.to_fault("ClaimRetention", NOWHERE))
-        .next("AwaitDrained");
+        .output(json!({}));
+    let claim = refused_to(context, name, "Joined", claim).next("AwaitDrained");
     [judge, claim]
 }
 

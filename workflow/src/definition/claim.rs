@@ -154,22 +154,30 @@ fn claim(context: &Context<'_>) -> State {
         closed_by = item::CLOSED_BY,
         close_reason = item::CLOSE_REASON,
     );
-    let mut arguments = context.update_item(&update, &condition, values);
-    arguments["ReturnValues"] = json!("ALL_NEW");
-    carry_on(context, Task::new("ClaimCircuit", UPDATE_ITEM).arguments(arguments))
-        .assign("epoch", number(item::EPOCH))
-        .assign("openedAtMs", number(item::OPENED_AT_MS))
-        .retry(Retrier::on(&CONDITION_FAILED, 0))
-        .retry(patient())
-        .catch(Catcher::on(&CONDITION_FAILED, "ReadCircuit"))
-        .catch(context.to_fault("ClaimCircuit", NOWHERE))
-        .next("InspectMappings")
+    let name = "ClaimCircuit";
+    let claim = become_owner(context, name, context.update_item(&update, &condition, values))
+        .assign("openedAtMs", number(item::OPENED_AT_MS));
+    refused_to(context, name, "ReadCircuit", claim).next("InspectMappings")
 }
 
-/// Takes over what the item says of the loss clock, and of a retention that was raised and not yet given back.
-pub fn carry_on(context: &Context<'_>, task: Task) -> Task {
+/// A conditional update that makes this execution the owner. It takes over the epoch, and what the item says of the loss
+/// clock and of a retention that was raised and not yet given back.
+pub fn become_owner(context: &Context<'_>, name: &str, mut arguments: Value) -> Task {
+    arguments["ReturnValues"] = json!("ALL_NEW");
+    let task = Task::new(name, UPDATE_ITEM).arguments(arguments);
     let carried = clock::carried(context);
-    carried.into_iter().fold(task, |task, (name, value)| task.assign(name, value))
+    carried
+        .into_iter()
+        .fold(task, |task, (name, value)| task.assign(name, value))
+        .assign("epoch", number(item::EPOCH))
+}
+
+/// Where the update `name` leads that was refused, because somebody else owns the circuit or owned it first.
+pub fn refused_to(context: &Context<'_>, name: &str, next: &str, task: Task) -> Task {
+    task.retry(Retrier::on(&CONDITION_FAILED, 0))
+        .retry(patient())
+        .catch(Catcher::on(&CONDITION_FAILED, next))
+        .catch(context.to_fault(name, NOWHERE))
 }
 
 /// A number attribute of the item that the task returned.
@@ -247,8 +255,7 @@ fn take_over(context: &Context<'_>) -> State {
         item::WAIT_UNTIL_MS,
         epoch = item::EPOCH,
     );
-    let mut arguments = context.update_item(&update, &condition, values);
-    arguments["ReturnValues"] = json!("ALL_NEW");
+    let arguments = context.update_item(&update, &condition, values);
     let text = |attribute: &str| format!("$states.result.Attributes.{attribute}.S");
     let or_else = |attribute: &str, otherwise: &str| {
         let found = text(attribute);
@@ -268,9 +275,9 @@ fn take_over(context: &Context<'_>) -> State {
          {{'verdict': {}, 'at_ms': $number({probed})}} : $lastProbe",
         text(item::LAST_VERDICT)
     );
-    carry_on(context, Task::new("TakeOverCircuit", UPDATE_ITEM).arguments(arguments))
+    let name = "TakeOverCircuit";
+    let take_over = become_owner(context, name, arguments)
         .comment("What the dead owner recorded stays: the mappings may be disabled already")
-        .assign("epoch", number(item::EPOCH))
         .assign("openedAtMs", number(item::OPENED_AT_MS))
         .assign("failedProbes", number(item::FAILED_PROBES))
         .assign("recorded", jsonata(format!("$exists({recorded}) ? $parse({recorded}) : []")))
@@ -279,12 +286,8 @@ fn take_over(context: &Context<'_>) -> State {
         .assign("lastProbe", jsonata(last_probe))
         .assign("closedBy", or_else(item::CLOSED_BY, "$closedBy"))
         .assign("closeReason", or_else(item::CLOSE_REASON, "$closeReason"))
-        .assign("hold", jsonata(hold))
-        .retry(Retrier::on(&CONDITION_FAILED, 0))
-        .retry(patient())
-        .catch(Catcher::on(&CONDITION_FAILED, "Joined"))
-        .catch(context.to_fault("TakeOverCircuit", NOWHERE))
-        .next("JudgeTakeOver")
+        .assign("hold", jsonata(hold));
+    refused_to(context, name, "Joined", take_over).next("JudgeTakeOver")
 }
 
 fn judge_take_over(context: &Context<'_>) -> State {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, last_probe, patient, phase, probed};
+use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient, phase, probed, probes_so_far};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
@@ -347,14 +347,8 @@ fn reopening(context: &Context<'_>) -> Vec<State> {
         .assign("closeReason", json!(CloseReason::Overruled.name()))
         .output(json!({}))
         .next("AnnounceOverruled");
-    let [verdict, probed_at] = last_probe();
-    let opening = [
-        phase(Phase::Opening),
-        verdict,
-        probed_at,
-        (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
-        (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
-    ];
+    let [verdict, probed_at, error, failed] = probes_so_far();
+    let opening = [phase(Phase::Opening), verdict, probed_at, error, failed];
     let mark = context
         .write("MarkReopening", context.write_arguments(None, &opening, &[]), "CheckReopening")
         .comment("Before they are disabled: whoever takes over from here on would take that for somebody else's doing")

@@ -44,6 +44,17 @@ pub fn last_probe() -> [(&'static str, Value); 2] {
     ]
 }
 
+/// The attributes that say how the probes of this outage went, the last one's first.
+pub fn probes_so_far() -> [(&'static str, Value); 4] {
+    let [verdict, probed_at] = last_probe();
+    [
+        verdict,
+        probed_at,
+        (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
+        (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
+    ]
+}
+
 /// What a probe said just now, for the variable `lastProbe`; `verdict` is JSONata.
 pub fn probed(verdict: &str) -> Value {
     jsonata(format!("{{'verdict': {verdict}, 'at_ms': $millis()}}"))

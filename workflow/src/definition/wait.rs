@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::hold::{asks_for_hold, hold_of};
 use super::probe::{PROBE_FAILED_AT, PROBE_FROM};
-use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, last_probe, patient, phase};
+use super::steps::{CONDITION_FAILED, START_EXECUTION, UPDATE_ITEM_AND_WAIT, patient, phase, probes_so_far};
 use super::{Context, MAX_ROUNDS, SCARCE_WAIT_S, clock, state};
 use crate::asl::{Catcher, Choice, Pass, Retrier, Rule, State, Task, jsonata, succeed};
 use crate::backoff::Jitter;
@@ -101,7 +101,7 @@ fn hand_over(context: &Context<'_>) -> State {
 
 /// Stores the task token in the circuit's item and waits for it.
 fn await_recovery(context: &Context<'_>) -> State {
-    let [verdict, probed_at] = last_probe();
+    let [verdict, probed_at, error, failed] = probes_so_far();
     let arguments = context.write_arguments(
         Some(Transition::Reopen),
         &[
@@ -110,8 +110,8 @@ fn await_recovery(context: &Context<'_>) -> State {
             phase(Phase::Disabled),
             verdict,
             probed_at,
-            (item::LAST_ERROR, json!({ "S": jsonata("$lastError") })),
-            (item::FAILED_PROBES, json!({ "N": jsonata("$string($failedProbes)") })),
+            error,
+            failed,
         ],
         &[],
     );
