@@ -33,6 +33,8 @@ enum Goal {
     DisabledWith(Option<u32>),
     /// Polling, at most this many invocations at a time; none means no limit is set.
     Enabled(Option<u32>),
+    /// With this limit, polling or not as it is found.
+    With(Option<u32>),
 }
 
 /// Carries one request out.
@@ -54,7 +56,12 @@ where
         MappingRequest::Limit { fence, recorded, maximum_concurrency } => {
             reach_all(fence, recorded, |mapping| limited(mapping, *maximum_concurrency), ports).await?
         }
-        MappingRequest::Restore { fence, recorded } => reach_all(fence, recorded, as_recorded, ports).await?,
+        MappingRequest::Restore { fence, recorded, already_enabled: false } => {
+            reach_all(fence, recorded, as_recorded, ports).await?
+        }
+        MappingRequest::Restore { fence, recorded, already_enabled: true } => {
+            reach_all(fence, recorded, |mapping| Goal::With(mapping.maximum_concurrency), ports).await?
+        }
         MappingRequest::CheckEnabled { recorded, .. } => check_enabled(recorded, ports).await?,
         MappingRequest::CheckQuiet {
             recorded,
@@ -177,16 +184,17 @@ async fn reach<P: Circuits + EventSourceMappings>(
         return Err(unsettled(now));
     }
     let (enabled, limit) = match goal {
-        Goal::Disabled => (false, now.maximum_concurrency),
-        Goal::DisabledWith(limit) => (false, limit),
-        Goal::Enabled(limit) => (true, limit),
+        Goal::Disabled => (Some(false), now.maximum_concurrency),
+        Goal::DisabledWith(limit) => (Some(false), limit),
+        Goal::Enabled(limit) => (Some(true), limit),
+        Goal::With(limit) => (None, limit),
     };
     let maximum_concurrency = match limit {
         limit if has_limit(&now, mapping, limit) => ConcurrencyUpdate::Keep,
         Some(limit) => ConcurrencyUpdate::Set(limit),
         None => ConcurrencyUpdate::Remove,
     };
-    let update = MappingUpdate { enabled: Some(enabled), maximum_concurrency };
+    let update = MappingUpdate { enabled, maximum_concurrency };
     // This call may have outlived the execution that made it, or waited for its turn while another one took over.
     fence::check(fence, ports).await?;
     info!(mapping = mapping.uuid, from = now.state.name(), ?update, "changing the mapping");
@@ -203,7 +211,11 @@ fn is_under_way(now: &MappingDescription, mapping: &RecordedMapping, goal: Goal)
         (Goal::Enabled(limit), MappingState::Enabled | MappingState::Enabling) => {
             has_limit(now, mapping, limit)
         }
-        (Goal::Disabled | Goal::DisabledWith(_) | Goal::Enabled(_), _) => false,
+        (
+            Goal::With(limit),
+            MappingState::Enabled | MappingState::Enabling | MappingState::Disabled | MappingState::Disabling,
+        ) => has_limit(now, mapping, limit),
+        (Goal::Disabled | Goal::DisabledWith(_) | Goal::Enabled(_) | Goal::With(_), _) => false,
     }
 }
 
@@ -298,7 +310,9 @@ fn settle_answer(seen: &[Seen]) -> SettleAnswer {
     let (count, all) = (unreached.len(), seen.len());
     let waiting_for = match worst.goal {
         Goal::Disabled | Goal::DisabledWith(_) => format!("{count} of {all} mappings to be Disabled"),
-        Goal::Enabled(_) => format!("{count} of {all} mappings to be Enabled with their settings"),
+        Goal::Enabled(_) | Goal::With(_) => {
+            format!("{count} of {all} mappings to be Enabled with their settings")
+        }
     };
     SettleAnswer { done: false, state: worst.state.name().to_owned(), waiting_for }
 }
@@ -309,7 +323,7 @@ fn distance(state: &MappingState, goal: Goal) -> u8 {
         Goal::Disabled | Goal::DisabledWith(_) => {
             (MappingState::Disabled, MappingState::Disabling, MappingState::Enabling, MappingState::Enabled)
         }
-        Goal::Enabled(_) => {
+        Goal::Enabled(_) | Goal::With(_) => {
             (MappingState::Enabled, MappingState::Enabling, MappingState::Disabling, MappingState::Disabled)
         }
     };

@@ -207,6 +207,10 @@ pub enum MappingRequest {
         fence: Fence,
         /// What was recorded.
         recorded: Vec<RecordedMapping>,
+        /// The breaker has enabled them already, with a limit: one that is disabled by now was disabled by somebody else,
+        /// and stays so.
+        #[serde(default)]
+        already_enabled: bool,
     },
     /// Are the mappings that were enabled enabled again, and settled?
     CheckEnabled {

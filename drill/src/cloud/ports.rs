@@ -142,6 +142,11 @@ impl<'a> Ports<'a> {
         if verdict != CallVerdict::Pass && operation.contains("Message") {
             self.struck.set(true);
         }
+        if operation == "Invoke" && !matches!(verdict, CallVerdict::Pass | CallVerdict::Delay(_)) {
+            // What the consumer was not given, or not seen to be given, may still be tried by it: it is not given back. On a
+            // FIFO queue it cannot be copied either.
+            self.excuse(self.held.borrow().values().copied());
+        }
         match verdict {
             CallVerdict::Pass => Ok(Answer::Prompt),
             CallVerdict::Delay(late) => Ok(Answer::Late(late)),
@@ -618,12 +623,18 @@ impl Circuits for Ports<'_> {
     async fn epoch(&self, circuit: &str) -> Result<Option<u64>, CallError> {
         let operation = "GetItem";
         let (name, arn) = self.own_table(operation)?;
-        let way = self.begin(operation, "dynamodb:GetItem", &arn).await?;
-        self.fenced_at.set(Some(self.cloud.now()));
+        let way = self.begin(operation, "dynamodb:GetItem", &arn).await;
         let epoch = {
             let tables = self.cloud.tables.borrow();
             tables[&name].find(circuit).and_then(|found| found.get(item::EPOCH)?.whole())
         };
+        // Whoever was overtaken after its execution died, or cannot know, may not try what it has received. On a FIFO queue
+        // it cannot copy it either.
+        if epoch != self.epoch || !matches!(way, Ok(Answer::Prompt | Answer::Late(_))) {
+            self.excuse(self.held.borrow().values().copied());
+        }
+        let way = way?;
+        self.fenced_at.set(Some(self.cloud.now()));
         self.finish(way, operation, Ok(epoch)).await
     }
 }

@@ -250,6 +250,8 @@ impl Cloud {
             let handle = message.receipt_handle();
             queues.get(id).change_visibility(&handle, 0, now).expect("it was received a moment ago");
             drop(queues);
+            // If it was the last receive, the next attempt to receive it dead-letters it, whatever its receiver does.
+            self.with_scribe(|scribe| scribe.books.excuse(message.trace()));
             self.arrivals(id).notify_all();
             self.wake_mappings(id);
         }

@@ -30,7 +30,7 @@ fn disable(mappings: &[RecordedMapping]) -> MappingRequest {
 }
 
 fn restore(mappings: &[RecordedMapping]) -> MappingRequest {
-    MappingRequest::Restore { fence: fence(), recorded: mappings.to_vec() }
+    MappingRequest::Restore { fence: fence(), recorded: mappings.to_vec(), already_enabled: false }
 }
 
 fn check_enabled(mappings: &[RecordedMapping]) -> MappingRequest {
@@ -296,6 +296,23 @@ fn restore_gives_back_exactly_what_was_recorded() {
         assert_eq!(world.mappings.borrow()["a"].maximum_concurrency, before);
         assert_eq!(world.mappings.borrow()["b"].state, MappingState::Disabled);
         check(&world, &restore(&mappings), settling(true, "Enabled", ""), &["epoch", "get_mapping"]);
+    }
+}
+
+#[test]
+fn what_somebody_disabled_after_it_was_enabled_with_a_limit_is_not_enabled_again() {
+    let again = MappingRequest::Restore { fence: fence(), recorded: vec![recorded("a")], already_enabled: true };
+    for (state, then) in [("Disabled", "Disabled"), ("Enabled", "Updating")] {
+        let world = World::new();
+        world.put_mapping("a", state, Some(2));
+        let wait = settling(false, then, "1 of 1 mappings to be Enabled with their settings");
+        check(&world, &again, wait, &["epoch", "get_mapping", "epoch", "update_mapping"]);
+        let after = world.mappings.borrow()["a"].clone();
+        assert_eq!((after.state.name(), after.maximum_concurrency), (then, None));
+        world.calls.borrow_mut().clear();
+        world.put_mapping("a", state, None);
+        let done = settling(true, state, "");
+        check(&world, &again, done, &["epoch", "get_mapping"]);
     }
 }
 

@@ -48,7 +48,12 @@ fn restore(context: &Context<'_>) -> Vec<State> {
         .call(
             "RestoreMappings",
             placeholder::MAPPING_FUNCTION,
-            json!({ "action": "restore", "fence": context.fence(), "recorded": jsonata("$recorded") }),
+            json!({
+                "action": "restore",
+                "fence": context.fence(),
+                "recorded": jsonata("$recorded"),
+                "already_enabled": jsonata("$limited"),
+            }),
             patient(),
             "RestoreMappings",
         )
