@@ -82,6 +82,7 @@ pub enum AwsCommand {
         "  breaker probe orders",
       ExitCode::help_with_one(OrderArgs::ONE)))]
     Probe(OrderArgs),
+    Signal(SignalArgs),
     History(HistoryArgs),
     Destroy(DestroyArgs),
 }
@@ -101,6 +102,7 @@ impl AwsCommand {
             AwsCommand::Hold(_) => "hold",
             AwsCommand::Release(_) => "release",
             AwsCommand::Probe(_) => "probe",
+            AwsCommand::Signal(_) => "signal",
             AwsCommand::History(_) => "history",
             AwsCommand::Destroy(_) => "destroy",
         }
@@ -858,6 +860,54 @@ pub struct OrderArgs {
 impl OrderArgs {
     /// What exit code 1 means.
     const ONE: &'static str = "the circuit did not take the command in time";
+}
+
+/// Tell the circuits something about what they depend on, as the dependency's own automation would.
+#[derive(Debug, Args)]
+pub struct SignalArgs {
+    /// What to tell.
+    #[command(subcommand)]
+    pub command: SignalCommand,
+}
+
+/// What a dependency may say.
+#[derive(Debug, Subcommand)]
+pub enum SignalCommand {
+    Recovered(RecoveredArgs),
+}
+
+/// Say that a dependency has recovered: open circuits probe at once instead of at the end of their wait.
+///
+/// Puts a `Downstream Recovered` event on the account's default bus, for which `events:PutEvents` is all that is needed. A signal
+/// that is wrong costs one probe; one for a circuit that is closed, held or closing does nothing.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker signal recovered orders
+  breaker signal recovered --dependency payments --reason 'failover done'",
+  ExitCode::help()))]
+pub struct RecoveredArgs {
+    /// The circuit.
+    #[arg(required_unless_present = "dependency", conflicts_with = "dependency")]
+    pub circuit: Option<String>,
+
+    /// What has recovered, by the name that circuits have as their `dependency`: all of them are meant.
+    #[arg(long, value_name = "NAME")]
+    pub dependency: Option<String>,
+
+    /// Why, in your words: it is recorded in the execution's history.
+    #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+    pub reason: String,
+
+    /// Who, where it is not the caller of AWS.
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+
+    /// Print one JSON object with the event's id and its detail.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 /// The length of a hold, seconds.

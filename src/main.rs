@@ -17,7 +17,7 @@ mod text;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::args::{AwsCommand, Cli, Command, ConfigCommand, DrillCommand};
+use crate::args::{AwsCommand, Cli, Command, ConfigCommand, DrillCommand, SignalCommand};
 use crate::exit::ExitCode;
 use crate::printer::Printer;
 use crate::problem::Refusal;
@@ -94,6 +94,9 @@ fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refus
         }
         AwsCommand::Release(release) => commands::aws::order::run(Asked::Release, release, printer),
         AwsCommand::Probe(probe) => commands::aws::order::run(Asked::Probe, probe, printer),
+        AwsCommand::Signal(signal) => match &signal.command {
+            SignalCommand::Recovered(recovered) => commands::aws::signal::recovered(recovered, printer),
+        },
         AwsCommand::History(history) => commands::aws::history::run(history, printer),
         AwsCommand::Destroy(destroy) => commands::aws::destroy::run(destroy, printer),
     }

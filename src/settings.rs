@@ -40,14 +40,22 @@ enum Allowed {
 use Allowed::{Flag, Range, Words};
 
 /// What stands in the circuit's own table.
-const CIRCUIT_SETTINGS: &[Setting] = &[setting(
-    "accept",
-    "Unsafe findings of `breaker config check` that are accepted for this circuit. They are then warnings.",
-    Words(
-        "a list of \"blind-alarm\", \"dead-letter-retention\", \"mapping-disabled\", \"provisioned-mode\",\n\
-         # \"receive-budget\"",
+const CIRCUIT_SETTINGS: &[Setting] = &[
+    setting(
+        "accept",
+        "Unsafe findings of `breaker config check` that are accepted for this circuit. They are then warnings.",
+        Words(
+            "a list of \"blind-alarm\", \"dead-letter-retention\", \"mapping-disabled\", \"provisioned-mode\",\n\
+             # \"receive-budget\"",
+        ),
     ),
-)];
+    optional(
+        "dependency",
+        "Name of what the consumer depends on: a recovery signal may name it, and means every circuit that has it.",
+        Words("1 to 64 letters, digits, dots, hyphens and underscores"),
+        "\"payments\"",
+    ),
+];
 
 const fn setting(key: &'static str, about: &'static str, allowed: Allowed) -> Setting {
     Setting { key, about, allowed, sample: None }

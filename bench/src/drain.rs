@@ -81,8 +81,7 @@ async fn one_batch_at_a_time(strategy: RejitterStrategy, cloud: &Cloud) -> Resul
             let copy = |message: &Message| batch::copy_of(message, Some(seconds()));
             let copies: Vec<Outgoing> = messages.iter().map(copy).collect();
             cloud.send_batch(QUEUE_URL, &copies).await?;
-            let handles: Vec<String> =
-                messages.into_iter().map(|message| message.receipt_handle).collect();
+            let handles: Vec<String> = messages.into_iter().map(|message| message.receipt_handle).collect();
             cloud.delete_batch(QUEUE_URL, &handles).await?;
         } else {
             let change = |message: Message| VisibilityChange {

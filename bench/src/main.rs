@@ -97,7 +97,8 @@ fn table(rejitter: &Rejitter) -> anyhow::Result<()> {
         for &latency_ms in &rejitter.latency_ms {
             let mut baseline_per_s = None;
             for &count in &rejitter.messages {
-                let run = |is_baseline| measure(strategy, latency_ms, count, rejitter.body_bytes, is_baseline);
+                let run =
+                    |is_baseline| measure(strategy, latency_ms, count, rejitter.body_bytes, is_baseline);
                 if count <= rejitter.baseline_messages {
                     let row = run(true)?;
                     baseline_per_s = Some(row.per_s());

@@ -212,6 +212,9 @@ mod tests {
         queue.send(held[1].body.clone(), 90_000, 1);
         assert!(queue.delete(&held[1].handle, 2));
         let outcome = queue.outcome();
-        assert_eq!(outcome, Outcome { hidden_count: 1, replaced_count: 1, missed_count: 2, surplus_count: 1 });
+        assert_eq!(
+            outcome,
+            Outcome { hidden_count: 1, replaced_count: 1, missed_count: 2, surplus_count: 1 }
+        );
     }
 }

@@ -110,6 +110,12 @@ impl Scribe {
                     self.note(at, Topic::Workflow, format!("reconciler: {}", done.join(", ")));
                 }
             }
+            FunctionKind::Signal => {
+                for one in answer.get("circuits").and_then(Value::as_array).into_iter().flatten() {
+                    let of = |field: &str| one.get(field).map(plain).unwrap_or_default();
+                    self.note(at, Topic::Workflow, format!("signal at {}: {}", of("circuit"), of("outcome")));
+                }
+            }
             FunctionKind::Mapping | FunctionKind::Queue | FunctionKind::Consumer => {}
         }
     }

@@ -1,6 +1,7 @@
 //! What a drill tells: entries of the timeline while it runs, and the balance at its end.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use workflow::status::Facts;
 
@@ -74,6 +75,11 @@ pub struct Entry {
 pub trait Observer {
     /// Something happened that an operator would want to see.
     fn entry(&mut self, entry: &Entry);
+
+    /// Something was put on the event bus: the whole event, as its rules see it.
+    fn event(&mut self, event: &Value) {
+        let _ = event;
+    }
 
     /// Simulated time has come to `now` on its way from `start` to `end`; called a few hundred times per drill.
     fn progress(&mut self, start: Time, now: Time, end: Time);

@@ -294,6 +294,9 @@ impl Drill {
         for entry in self.cloud.with_scribe(crate::scribe::Scribe::take_entries) {
             observer.entry(&entry);
         }
+        for event in self.cloud.with_scribe(crate::scribe::Scribe::take_events) {
+            observer.event(&event);
+        }
         observer.progress(SIM_START, self.sim.now(), end.max(self.sim.now()));
         if self.with_breaker {
             observer.readable(self.sim.now(), &|| self.facts());
@@ -441,6 +444,7 @@ fn act(cloud: &Cloud, queue: QueueId, uuid: &str, action: Action) {
         }
         Action::RepeatAlarmEvent => cloud.repeat_alarm_event(),
         Action::RequestTrip => cloud.request_trip(CIRCUIT, "requested by a drill"),
+        Action::SignalRecovered => cloud.signal_recovered(CIRCUIT, "signalled by a drill"),
         Action::LoseNextAlarmEvent => cloud.lose_next_alarm_event(),
         Action::DisableMappingIn(phase) => operators::disable_mapping_in(cloud, phase, uuid),
         Action::AbortOwner(phase) => operators::abort_owner(cloud, phase),

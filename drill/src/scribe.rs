@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::arrivals::Arrivals;
@@ -91,6 +92,7 @@ pub struct Closing {
 /// What happened so far.
 pub struct Scribe {
     entries: Vec<Entry>,
+    events: Vec<Value>,
     hash: Sha256,
     checkers: Vec<Box<dyn Checker>>,
     /// What was reached.
@@ -132,6 +134,7 @@ impl Scribe {
             course,
             usage: Usage::default(),
             entries: Vec::new(),
+            events: Vec::new(),
             hash: Sha256::new(),
             tally: Tally::default(),
             books: Books::default(),
@@ -196,6 +199,16 @@ impl Scribe {
     /// Takes the entries that nobody has taken yet.
     pub fn take_entries(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
+    }
+
+    /// Something was put on the event bus.
+    pub fn event(&mut self, event: Value) {
+        self.events.push(event);
+    }
+
+    /// Takes the events that nobody has taken yet.
+    pub fn take_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.events)
     }
 
     /// The checkers, for their verdicts.

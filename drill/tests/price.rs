@@ -65,8 +65,10 @@ impl Bill {
         assert_eq!(report.expect("the scenario can be run").exit_code(), 0);
         let machine = state_machine("example", &CircuitConfig::default()).to_value();
         let entered = |resource: &str| -> f64 {
-            let calls = |state: &Value| state["Resource"].as_str().is_some_and(|called| called.contains(resource));
-            let of = |(name, count): (&String, &u64)| calls(&machine["States"][name]).then_some(*count as f64);
+            let calls =
+                |state: &Value| state["Resource"].as_str().is_some_and(|called| called.contains(resource));
+            let of =
+                |(name, count): (&String, &u64)| calls(&machine["States"][name]).then_some(*count as f64);
             states.0.iter().filter_map(of).sum()
         };
         let invocations = entered("lambda:invoke");
@@ -109,7 +111,9 @@ impl Bill {
 fn the_documented_cost_of_an_outage_is_what_the_model_counts() {
     let (short, longer) = (Bill::of(60), Bill::of(360));
     let hour = short.per_hour(longer, 5.0);
-    let mut table = String::from("| | A trip of one hour | US$ | Each further hour open | US$ |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| | A trip of one hour | US$ | Each further hour open | US$ |\n|---|---|---|---|---|\n",
+    );
     let mut sums = (0.0, 0.0);
     for ((name, count, price), (_, per_hour, _)) in short.lines().into_iter().zip(hour.lines()) {
         let (trip_usd, hour_usd) = (count * price / 1e6, per_hour * price / 1e6);

@@ -23,6 +23,8 @@ fn check(name: &str, seeds: &[u64], promised: fn(&Told)) {
         promised(&told);
         let wrong = common::statuses::wrong_answers(&scenario, &told);
         assert!(wrong.is_empty(), "{name}, seed {seed}: {wrong:#?}");
+        let invalid = common::events::invalid(&told.events);
+        assert!(invalid.is_empty(), "{name}, seed {seed}: {invalid:#?}");
     }
 }
 
@@ -69,6 +71,8 @@ scenarios! {
     hold_expires on [1, 7, 42],
     held_owner_dies on [1, 7, 42],
     owner_dies_after_close on [1],
+    callee_signals on [1, 7, 42],
+    false_signal on [1, 7, 42],
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
@@ -393,6 +397,18 @@ mod promised {
         let died = told.first(Topic::Workflow, "ABORTED").expect("it was stopped");
         let restored = told.first(Topic::Event, "Circuit Retention Restore").expect("it was given back");
         assert!(closed < died && died < restored, "{}", told.story());
+    }
+
+    pub fn callee_signals(told: &Told) {
+        let closed = told.first(Topic::Event, "Circuit Closed").expect("it closes");
+        assert!(closed - SIM_START < Duration::from_secs(27 * 60), "{}", told.story());
+    }
+
+    pub fn false_signal(told: &Told) {
+        assert_eq!(told.with(Topic::Event, "Circuit Probe Failed").len(), 2, "{}", told.story());
+        let opened = told.first(Topic::Event, "Circuit Opened").expect("it opens");
+        let closed = told.first(Topic::Event, "Circuit Closed").expect("it closes");
+        assert!(closed - opened < Duration::from_secs(3_600 + 300), "{}", told.story());
     }
 
     pub fn probe_answer_lost(told: &Told) {

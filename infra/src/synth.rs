@@ -13,6 +13,7 @@ use crate::constructs::breaker::CircuitBreaker;
 use crate::constructs::example::example;
 use crate::constructs::reconciler::{Watched, reconciler};
 use crate::constructs::shared::shared;
+use crate::constructs::signal::signal;
 use crate::definition::Definition;
 use crate::error::SynthError;
 use crate::template::{MAX_TEMPLATE_BYTES, Scope, Template};
@@ -142,6 +143,7 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
         definitions.insert(name.clone(), definition.text);
     }
     reconciler(&mut template, &assets, config, &shared, &watched)?;
+    signal(&mut template, &assets, config, &shared)?;
     let assembly =
         Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };
     let count = pretty_len(&assembly.template);
@@ -177,7 +179,8 @@ fn kinds(config: &BreakerConfig) -> Vec<FunctionKind> {
             | FunctionKind::Probe
             | FunctionKind::Rejitter
             | FunctionKind::Queue
-            | FunctionKind::Reconciler => true,
+            | FunctionKind::Reconciler
+            | FunctionKind::Signal => true,
             FunctionKind::Consumer => has_example,
         })
         .collect();

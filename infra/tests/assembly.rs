@@ -68,7 +68,7 @@ fn every_package_is_an_asset_and_lies_where_the_template_looks() {
         }
     }
     assert_eq!(looked_for, uploaded);
-    assert_eq!(uploaded.len(), 6);
+    assert_eq!(uploaded.len(), 7);
 }
 
 #[test]
@@ -76,7 +76,10 @@ fn packages_that_no_function_needs_are_left_out() {
     let packages = packages(&FunctionKind::ALL);
     let assembly = assembly("existing", Some(&packages));
     let copied: Vec<&str> = assembly.copies.keys().filter_map(|path| path.to_str()).collect();
-    assert_eq!(copied, ["mapping.zip", "probe.zip", "queue.zip", "reconciler.zip", "rejitter.zip"]);
+    assert_eq!(
+        copied,
+        ["mapping.zip", "probe.zip", "queue.zip", "reconciler.zip", "rejitter.zip", "signal.zip"]
+    );
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn without_packages_the_parameters_stay_and_the_assembly_warns() {
     let metadata = &json(&assembly, "manifest.json")["artifacts"]["mine"]["metadata"]["/mine"][0];
     assert_eq!(metadata["type"], "aws:cdk:warning");
     let said = metadata["data"].as_str().expect("text");
-    assert!(said.contains("(mapping, probe, queue, reconciler, rejitter)"), "{said}");
+    assert!(said.contains("(mapping, probe, queue, reconciler, rejitter, signal)"), "{said}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn the_same_binaries_give_the_same_bytes() {
     let other = pack(dir.path(), &second).expect("fit");
     assert_ne!(other.key_prefix(), packed.key_prefix());
     let same = |kind| other.of(kind).expect("packed").sha256 == packed.of(kind).expect("packed").sha256;
-    assert_eq!(FunctionKind::ALL.map(same), [true, false, true, true, true, true]);
+    assert_eq!(FunctionKind::ALL.map(same), FunctionKind::ALL.map(|kind| kind != FunctionKind::Probe));
 }
 
 #[test]

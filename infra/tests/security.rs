@@ -72,6 +72,7 @@ fn wildcards_stand_only_where_they_are_explained() {
         "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: SeeWhetherOwnersLive",
         // The action knows no resources; the token decides.
         "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: WakeOwners",
+        "SignalFunctionRole/Properties/Policies/PolicyDocument: WakeOwners",
     ];
     let mut unexplained = wildcards();
     unexplained.retain(|one| !explained.iter().any(|end| one.ends_with(end)));
@@ -132,6 +133,12 @@ fn short(resource: &Value) -> String {
             _ => other.to_string(),
         },
     }
+}
+
+#[test]
+fn the_signal_function_looks_and_ends_waits() {
+    let may = ["dynamodb:GetItem on CircuitTable", "states:SendTaskSuccess on *"];
+    check("example", "SignalFunctionRole", &may);
 }
 
 #[test]

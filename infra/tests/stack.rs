@@ -208,7 +208,7 @@ fn ten_circuits_share_functions_and_fit_one_stack() {
     let assembly = synth(&config).expect("valid");
     let resources = assembly.template["Resources"].as_object().expect("resources");
     let functions = resources.values().filter(|one| one["Type"] == "AWS::Lambda::Function").count();
-    assert_eq!((functions, assembly.definitions.len()), (5, 10));
+    assert_eq!((functions, assembly.definitions.len()), (6, 10));
     assert!(resources.len() < 500, "{}", resources.len());
 }
 

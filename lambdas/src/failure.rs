@@ -42,6 +42,12 @@ pub enum HandlerError {
         /// Its state.
         state: String,
     },
+    /// The circuit is open and did not begin to wait in time: it is being opened or probed.
+    #[error("circuit {circuit} is being opened or probed, and did not begin to wait in time")]
+    NotWaiting {
+        /// The circuit.
+        circuit: String,
+    },
     /// Nothing but messages came up that earlier probes have proven already.
     #[error("received {count} messages in a row that were processed before and could not get another one")]
     OnlyDuplicates {
@@ -63,7 +69,9 @@ impl HandlerError {
             HandlerError::InvalidRequest(_) => errors::INVALID_REQUEST,
             HandlerError::StaleEpoch { .. } => errors::STALE_EPOCH,
             HandlerError::MappingMissing { .. } => errors::MAPPING_MISSING,
-            HandlerError::Unsettled { .. } | HandlerError::OnlyDuplicates { .. } => errors::TRANSIENT,
+            HandlerError::Unsettled { .. }
+            | HandlerError::NotWaiting { .. }
+            | HandlerError::OnlyDuplicates { .. } => errors::TRANSIENT,
             HandlerError::MayBeRunning(_) => errors::MAY_BE_RUNNING,
             HandlerError::Call(call) => match call.kind {
                 CallErrorKind::Throttled
@@ -84,6 +92,7 @@ impl HandlerError {
             | HandlerError::StaleEpoch { .. }
             | HandlerError::MappingMissing { .. }
             | HandlerError::Unsettled { .. }
+            | HandlerError::NotWaiting { .. }
             | HandlerError::OnlyDuplicates { .. } => self.to_string(),
         }
     }
@@ -117,6 +126,7 @@ mod tests {
             (HandlerError::StaleEpoch { circuit: "c".into(), claimed: 1, found: None }, errors::STALE_EPOCH),
             (HandlerError::MappingMissing { uuid: "u".into() }, errors::MAPPING_MISSING),
             (HandlerError::Unsettled { uuid: "u".into(), state: "Updating".into() }, errors::TRANSIENT),
+            (HandlerError::NotWaiting { circuit: "c".into() }, errors::TRANSIENT),
             (HandlerError::OnlyDuplicates { count: 5 }, errors::TRANSIENT),
             (
                 HandlerError::MayBeRunning(CallError::new("Invoke", "NoAnswer", CallErrorKind::Transient)),

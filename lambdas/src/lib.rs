@@ -18,4 +18,5 @@ pub mod queue;
 pub mod reconciler;
 pub mod record;
 pub mod rejitter;
+pub mod signal;
 pub mod spread;

@@ -483,6 +483,8 @@ pub struct CircuitItem {
     pub task_token: Option<String>,
     /// When it was closed last, milliseconds since the Unix epoch.
     pub closed_at_ms: Option<u64>,
+    /// When the last probe began, as of the last wait, milliseconds since the Unix epoch.
+    pub last_probe_at_ms: Option<u64>,
     /// Whether the queue's retention was raised and not yet given back.
     pub retention_is_raised: bool,
 }

@@ -116,6 +116,7 @@ fn configured(
     let given = config.circuits[&name].clone();
     let circuit = CircuitConfig {
         accept: scenario.circuit.accept.iter().chain(&given.accept).cloned().collect(),
+        dependency: given.dependency,
         consumer: scenario.circuit.consumer.clone(),
         example: scenario.circuit.example.clone(),
         logs: scenario.circuit.logs.clone(),

@@ -16,7 +16,7 @@ use crate::text::grouped;
 const BUILT_FROM: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every function, because which of them a stack has is a matter of its configuration.
-const KINDS: [FunctionKind; 6] = FunctionKind::ALL;
+const KINDS: [FunctionKind; 7] = FunctionKind::ALL;
 
 /// Builds, packs and lists.
 pub fn run(args: &PackageArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> {

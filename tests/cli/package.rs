@@ -14,7 +14,7 @@ use crate::{check, check_in};
 fn binaries(machine: u16, version: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("bin")).expect("a sandbox can be written");
-    for name in ["mapping", "probe", "rejitter", "queue", "reconciler", "consumer"] {
+    for name in ["mapping", "probe", "rejitter", "queue", "reconciler", "signal", "consumer"] {
         fs::write(sandbox.path("bin").join(name), elf(machine, &[version]))
             .expect("a sandbox can be written");
     }
@@ -35,6 +35,7 @@ fn binaries_become_packages_and_packages_an_assembly() {
         "queue.zip",
         "reconciler.zip",
         "rejitter.zip",
+        "signal.zip",
     ];
     assert_eq!(sandbox.names("packages"), names);
     // Once more: the same bytes, and on standard output just what is in the list.

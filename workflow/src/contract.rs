@@ -15,6 +15,10 @@ pub const ENV_REPORT_BATCH_ITEM_FAILURES: &str = "REPORT_BATCH_ITEM_FAILURES";
 /// Environment variable of the example consumer: URL of a queue where it records the id of each processed message.
 pub const ENV_LEDGER_QUEUE_URL: &str = "LEDGER_QUEUE_URL";
 
+/// Environment variable of the `signal` function: the stack's circuits as a JSON object, with the name of each one's
+/// dependency, or null.
+pub const ENV_CIRCUITS: &str = "CIRCUITS";
+
 /// The breaker's Lambda functions and the example consumer. One binary each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,18 +33,21 @@ pub enum FunctionKind {
     Queue,
     /// Compares what is with what should be, from outside the workflow.
     Reconciler,
+    /// Hears that a dependency has recovered, and wakes the circuits that wait for it.
+    Signal,
     /// The example's consumer.
     Consumer,
 }
 
 impl FunctionKind {
     /// All functions, in the order in which they are listed anywhere.
-    pub const ALL: [FunctionKind; 6] = [
+    pub const ALL: [FunctionKind; 7] = [
         FunctionKind::Mapping,
         FunctionKind::Probe,
         FunctionKind::Rejitter,
         FunctionKind::Queue,
         FunctionKind::Reconciler,
+        FunctionKind::Signal,
         FunctionKind::Consumer,
     ];
 
@@ -52,6 +59,7 @@ impl FunctionKind {
             FunctionKind::Rejitter => "rejitter",
             FunctionKind::Queue => "queue",
             FunctionKind::Reconciler => "reconciler",
+            FunctionKind::Signal => "signal",
             FunctionKind::Consumer => "consumer",
         }
     }
@@ -634,6 +642,13 @@ pub enum WaitCommand {
         #[serde(default)]
         reason: String,
     },
+    /// Probe at once, because the dependency says that it has recovered. A probe that fails all the same costs nothing but
+    /// itself: the wait goes on where it was.
+    Recovered {
+        /// Who says so and why, for people.
+        #[serde(default)]
+        reason: String,
+    },
     /// Look whether the mappings are still disabled, and yield if somebody enabled one: what the reconciler says. While
     /// they are, a hold goes on.
     Check,
@@ -647,7 +662,65 @@ impl WaitCommand {
             WaitCommand::Close { .. } => "close",
             WaitCommand::Hold(_) => "hold",
             WaitCommand::Release { .. } => "release",
+            WaitCommand::Recovered { .. } => "recovered",
             WaitCommand::Check => "check",
         }
     }
+}
+
+/// What the `signal` function is invoked with: an event from the bus, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalEvent {
+    /// When it was sent, RFC 3339. EventBridge fills it in, in whole seconds, unless the sender did.
+    pub time: String,
+    /// What it says.
+    pub detail: SignalDetail,
+}
+
+/// The detail of a [`crate::events::DOWNSTREAM_RECOVERED`] event. Whoever sends it names a circuit, or what circuits depend on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalDetail {
+    /// Name of one circuit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<String>,
+    /// Name of a dependency: every circuit whose `dependency` is this one is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
+    /// Who says so and why, for people; at most [`MAX_REASON`] characters are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the `signal` function did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalAnswer {
+    /// One entry for each circuit that is meant; none when the stack has no such circuit.
+    pub circuits: Vec<SignalledCircuit>,
+}
+
+/// What a recovery signal came to at one circuit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalledCircuit {
+    /// Name of the circuit.
+    pub circuit: String,
+    /// What it came to.
+    pub outcome: SignalOutcome,
+}
+
+/// What a recovery signal comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalOutcome {
+    /// The wait was ended: a probe begins.
+    Woken,
+    /// The circuit is closed: nothing to do.
+    Closed,
+    /// The mapping is being given back already, or tried with limited traffic: nothing to do.
+    Closing,
+    /// An operator holds the circuit: that stands.
+    Held,
+    /// A probe has begun since the signal was sent: it came late, or a second time.
+    Late,
+    /// The breaker has given up, after `exhausted.then = "fail"`: somebody has to trip or close the circuit.
+    GivenUp,
 }

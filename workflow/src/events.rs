@@ -9,6 +9,10 @@ pub const REQUEST_SOURCE: &str = "sqs-circuit-breaker.request";
 /// `detail-type` of a request to trip a circuit; detail: `{"circuit": NAME, "reason": TEXT}`.
 pub const TRIP_REQUESTED: &str = "Trip Requested";
 
+/// `detail-type` of a recovery signal, by which a dependency, or whoever it trusts, says that it has recovered; detail:
+/// [`crate::contract::SignalDetail`]. Its `source` is [`REQUEST_SOURCE`].
+pub const DOWNSTREAM_RECOVERED: &str = "Downstream Recovered";
+
 /// What the breaker announces. The detail of each has `circuit`, `epoch`, `execution` and `at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Announcement {

@@ -1,9 +1,10 @@
-//! Promise 8: after the recovery the circuit closes within the current backoff and what the way back takes.
+//! Promise 8: after the recovery the circuit closes within the current backoff and what the way back takes; with a recovery
+//! signal, without the backoff.
 
 use std::time::Duration;
 
 use workflow::circuit::CircuitState;
-use workflow::events::Announcement;
+use workflow::events::{Announcement, DOWNSTREAM_RECOVERED};
 
 use super::calm::Calm;
 use super::{Actor, Bounds, Breaches, Checker, FinalState, Observation};
@@ -20,6 +21,8 @@ pub struct Prompt {
     /// End of the wait that is under way.
     wait_until: Option<Time>,
     gave_up: bool,
+    /// Whether an operator holds the circuit.
+    held: bool,
     /// Until when the next attempt has to begin, and the circuit to be closed.
     due: Option<Due>,
     slowest: Option<(Duration, Duration)>,
@@ -42,6 +45,7 @@ impl Prompt {
             open_since: None,
             wait_until: None,
             gave_up: false,
+            held: false,
             due: None,
             slowest: None,
             breaches: Breaches::default(),
@@ -62,6 +66,13 @@ impl Prompt {
             due.close_by = None;
             self.breaches.add(at, || format!("not closed since {from}, although all was well"));
         }
+    }
+
+    /// The dependency says that it has recovered, and it has: no wait counts from here on.
+    fn signalled(&mut self, at: Time) {
+        let Some(due) = self.due.as_mut().filter(|_| !self.held) else { return };
+        due.attempt_by = due.attempt_by.map(|by| by.min(at + self.bounds.attempt));
+        due.close_by = due.close_by.map(|by| by.min(at + self.bounds.close));
     }
 
     /// Sets the clock, or stops it.
@@ -99,6 +110,7 @@ impl Checker for Prompt {
                 }
             }
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => {
+                self.held = false;
                 if let Some(due) = self.due.take() {
                     let by = due.close_by.map_or(self.bounds.close, |by| by - due.from);
                     let took = (at - due.from, by);
@@ -107,6 +119,7 @@ impl Checker for Prompt {
                 (self.open_since, self.wait_until, self.gave_up) = (None, None, false);
             }
             Observation::Circuit(state) => {
+                self.held = *state == CircuitState::Held.name();
                 if *state == CircuitState::HalfOpen.name() {
                     self.wait_until = None;
                     if let Some(due) = &mut self.due {
@@ -123,6 +136,7 @@ impl Checker for Prompt {
                     due.attempt_by = None;
                 }
             }
+            Observation::Announced(DOWNSTREAM_RECOVERED) => self.signalled(at),
             Observation::Announced(name) if *name == Announcement::Exhausted.detail_type() => {
                 self.gave_up = self.bounds.may_fail;
                 self.begin(at);

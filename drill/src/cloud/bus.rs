@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use workflow::events::{DOWNSTREAM_RECOVERED, REQUEST_SOURCE, TRIP_REQUESTED};
 
 use super::cloudformation::{Kind, Stack};
 use super::cloudwatch::{EVALUATION_INTERVAL_MS, StateChange, StateValue};
@@ -85,6 +86,7 @@ impl Cloud {
             let name = event.get("detail-type").and_then(Value::as_str).unwrap_or_default();
             self.observe(&Observation::Announced(name));
             self.note(Topic::Event, format!("{name}{}", summary(event)));
+            self.with_scribe(|scribe| scribe.event(event.clone()));
             self.publish(event.clone());
         }
         Ok(outcome.answer)
@@ -350,10 +352,18 @@ impl Cloud {
 
     /// A `Trip Requested` event, as anyone's automation puts it on the bus.
     pub fn request_trip(&self, circuit: &str, reason: &str) {
-        let detail = json!({ "circuit": circuit, "reason": reason });
+        self.request(TRIP_REQUESTED, &json!({ "circuit": circuit, "reason": reason }));
+    }
+
+    /// A `Downstream Recovered` event, as the dependency puts it on the bus.
+    pub fn signal_recovered(&self, circuit: &str, reason: &str) {
+        self.request(DOWNSTREAM_RECOVERED, &json!({ "circuit": circuit, "reason": reason }));
+    }
+
+    fn request(&self, detail_type: &str, detail: &Value) {
         let request = json!({ "Entries": [{
-            "Source": workflow::events::REQUEST_SOURCE,
-            "DetailType": workflow::events::TRIP_REQUESTED,
+            "Source": REQUEST_SOURCE,
+            "DetailType": detail_type,
             "Detail": detail.to_string(),
         }] });
         if let Err(error) = self.put_events(&request) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsEvent;
 use lambdas::consumer::{self, ConsumerSettings};
 use lambdas::failure::{HandlerError, decode};
-use lambdas::{mapping, probe, queue, reconciler, rejitter};
+use lambdas::signal::Dependencies;
+use lambdas::{mapping, probe, queue, reconciler, rejitter, signal};
 use serde_json::{Value, json};
 use workflow::contract::{
-    ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, QueueRequest, ReconcileRequest,
-    RejitterRequest,
+    ENV_CIRCUITS, ENV_SHOULD_ERROR, FunctionKind, MappingRequest, ProbeRequest, QueueRequest,
+    ReconcileRequest, RejitterRequest, SignalEvent,
 };
 
 use super::cloudformation::Resource;
@@ -63,6 +64,12 @@ impl Function {
             invocations: series("Invocations"),
             errors: series("Errors"),
         })
+    }
+
+    /// What its environment says of the stack's circuits, read as the deployed binary reads it; none where it says nothing.
+    fn dependencies(&self) -> Dependencies {
+        let text = self.variables.get(ENV_CIRCUITS);
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// The toggle of a drill.
@@ -201,10 +208,11 @@ impl Cloud {
         let found = {
             let functions = self.functions.borrow();
             functions.get(function_arn).map(|function| {
-                (function.kind, function.timeout, function.memory_mb, function.role_arn.clone())
+                let dependencies = function.dependencies();
+                (function.kind, function.timeout, function.memory_mb, function.role_arn.clone(), dependencies)
             })
         };
-        let Some((kind, limit, memory_mb, role_arn)) = found else {
+        let Some((kind, limit, memory_mb, role_arn, dependencies)) = found else {
             return Err((
                 "Lambda.ResourceNotFoundException".to_owned(),
                 format!("there is no function {function_arn}"),
@@ -213,7 +221,7 @@ impl Cloud {
         let started = self.now();
         let ports = Ports::new(self, kind, role_arn, &payload);
         let crashed = ports.crashed();
-        let run = timeout(&self.sim, limit, run_handler(kind, payload, limit, &ports));
+        let run = timeout(&self.sim, limit, run_handler(kind, payload, limit, &dependencies, &ports));
         let (killed, outcome) = match race(run, crashed.notified()).await {
             Either::Left(Ok(Ok(answer))) => (false, Ok(answer)),
             Either::Left(Ok(Err(error))) => {
@@ -244,6 +252,7 @@ async fn run_handler(
     kind: FunctionKind,
     payload: Value,
     limit: Duration,
+    dependencies: &Dependencies,
     ports: &Ports<'_>,
 ) -> Result<Value, HandlerError> {
     match kind {
@@ -266,6 +275,10 @@ async fn run_handler(
         FunctionKind::Reconciler => {
             let request: ReconcileRequest = decode(payload)?;
             reconciler::handle(&request, ports).await.map(|answer| json!(answer))
+        }
+        FunctionKind::Signal => {
+            let event: SignalEvent = decode(payload)?;
+            signal::handle(&event, dependencies, ports).await.map(|answer| json!(answer))
         }
         FunctionKind::Consumer => {
             Err(HandlerError::InvalidRequest("the workflow does not call the consumer itself".to_owned()))

@@ -67,6 +67,7 @@ impl<'a> Ports<'a> {
             FunctionKind::Mapping
             | FunctionKind::Queue
             | FunctionKind::Reconciler
+            | FunctionKind::Signal
             | FunctionKind::Consumer => Actor::Mapping,
             FunctionKind::Probe => Actor::Probe,
             FunctionKind::Rejitter => Actor::Rejitter,

@@ -44,6 +44,7 @@ impl CircuitItems for Ports<'_> {
             phase: string(&found, item::PHASE).and_then(|name| Phase::from_name(&name)),
             task_token: string(&found, item::TASK_TOKEN),
             closed_at_ms: number(&found, item::CLOSED_AT_MS),
+            last_probe_at_ms: number(&found, item::LAST_PROBE_AT_MS),
             retention_is_raised: found.contains_key(item::ORIGINAL_RETENTION_S),
         })
     }

@@ -158,6 +158,7 @@ impl Eyes {
                     FunctionKind::Mapping
                     | FunctionKind::Queue
                     | FunctionKind::Reconciler
+                    | FunctionKind::Signal
                     | FunctionKind::Consumer => {}
                 }
             }

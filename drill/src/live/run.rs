@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use serde_json::json;
 use workflow::circuit::CircuitState;
-use workflow::events::{REQUEST_SOURCE, TRIP_REQUESTED};
+use workflow::events::{DOWNSTREAM_RECOVERED, REQUEST_SOURCE, TRIP_REQUESTED};
 
 use super::clock::now;
 use super::error::call;
@@ -208,18 +208,9 @@ impl Live {
 
     async fn act(&self, action: Action, scribe: &mut Scribe) -> Result<(), LiveError> {
         match action {
-            Action::RequestTrip => {
-                let detail = json!({ "circuit": self.target.circuit, "reason": "requested by a drill" });
-                let entry = PutEventsRequestEntry::builder()
-                    .source(REQUEST_SOURCE)
-                    .detail_type(TRIP_REQUESTED)
-                    .detail(detail.to_string());
-                let answer = self.clients.eventbridge.put_events().entries(entry.build()).send().await;
-                let answer = answer.map_err(|error| call("PutEvents", &error))?;
-                if let Some(error) = answer.entries().iter().find_map(|entry| entry.error_code()) {
-                    return Err(LiveError::Call { operation: "PutEvents", text: error.to_owned() });
-                }
-                scribe.note(now(), Topic::Drill, format!("puts a `{TRIP_REQUESTED}` event on the bus"));
+            Action::RequestTrip => self.request(TRIP_REQUESTED, "requested by a drill", scribe).await?,
+            Action::SignalRecovered => {
+                self.request(DOWNSTREAM_RECOVERED, "signalled by a drill", scribe).await?;
             }
             Action::PurgeQueue
             | Action::DisableMapping
@@ -238,6 +229,22 @@ impl Live {
             | Action::CloseCircuit
             | Action::ProbeNow => {}
         }
+        Ok(())
+    }
+
+    /// Puts a request about the circuit on the bus.
+    async fn request(&self, detail_type: &str, reason: &str, scribe: &mut Scribe) -> Result<(), LiveError> {
+        let detail = json!({ "circuit": self.target.circuit, "reason": reason });
+        let entry = PutEventsRequestEntry::builder()
+            .source(REQUEST_SOURCE)
+            .detail_type(detail_type)
+            .detail(detail.to_string());
+        let answer = self.clients.eventbridge.put_events().entries(entry.build()).send().await;
+        let answer = answer.map_err(|error| call("PutEvents", &error))?;
+        if let Some(error) = answer.entries().iter().find_map(|entry| entry.error_code()) {
+            return Err(LiveError::Call { operation: "PutEvents", text: error.to_owned() });
+        }
+        scribe.note(now(), Topic::Drill, format!("puts a `{detail_type}` event on the bus"));
         Ok(())
     }
 

@@ -50,7 +50,7 @@ fn beyond(scenario: &Scenario) -> Option<String> {
     }
     for (_, action) in &scenario.actions {
         match action {
-            Action::RequestTrip => {}
+            Action::RequestTrip | Action::SignalRecovered => {}
             Action::PurgeQueue => return Some("an operator who purges the queue".to_owned()),
             Action::DisableMapping | Action::EnableMapping => {
                 return Some("an operator who switches the mapping".to_owned());

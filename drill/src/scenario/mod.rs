@@ -134,6 +134,8 @@ pub enum Action {
     CloseCircuit,
     /// An operator asks for a probe now.
     ProbeNow,
+    /// The dependency says that it has recovered, whether or not it has.
+    SignalRecovered,
 }
 
 /// How a scenario is to end. Every field is a condition for its having converged.

@@ -19,6 +19,8 @@ pub fn all() -> Vec<Scenario> {
         hold_expires(),
         held_owner_dies(),
         owner_dies_after_close(),
+        callee_signals(),
+        false_signal(),
     ]
 }
 
@@ -105,5 +107,35 @@ fn owner_dies_after_close() -> Scenario {
     // The circuit is closed by then, and the backlog takes hours to arrive.
     scenario.circuit.rejitter.drain_per_s = 1.0;
     scenario.actions = vec![(minutes(25 + 6 * 60), Action::AbortExecution)];
+    scenario
+}
+
+/// Probes an hour apart, so that nothing but a signal closes the circuit sooner.
+fn seldom_probed(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
+    let mut scenario = outage_until(name, summary, until);
+    scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
+    scenario
+}
+
+fn callee_signals() -> Scenario {
+    let mut scenario = seldom_probed(
+        "callee_signals",
+        "the dependency says that it has recovered, twice, and the circuit closes an hour before its next probe",
+        minutes(19),
+    );
+    scenario.actions =
+        [0, 5].map(|late_s| (minutes(19) + Duration::from_secs(late_s), Action::SignalRecovered)).into();
+    scenario
+}
+
+fn false_signal() -> Scenario {
+    let mut scenario = seldom_probed(
+        "false_signal",
+        "the dependency says twice that it has recovered, and has not: each costs one probe, and the next comes when it would have",
+        minutes(40),
+    );
+    scenario.actions = [15, 25].map(|minute| (minutes(minute), Action::SignalRecovered)).into();
+    scenario.traffic[0].until = minutes(90);
+    scenario.length = minutes(90);
     scenario
 }

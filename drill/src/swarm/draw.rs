@@ -239,6 +239,8 @@ fn draw_actions(
         Action::RequestTrip,
         Action::RedriveDeadLetters,
         Action::Redeploy,
+        Action::SignalRecovered,
+        Action::SignalRecovered,
     ];
     let mut actions = Vec::new();
     if chance(rng, 60) {

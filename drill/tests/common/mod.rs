@@ -1,5 +1,6 @@
 //! Runs a drill and keeps what it told.
 
+pub mod events;
 pub mod mistakes;
 pub mod statuses;
 pub mod tamper;
@@ -23,6 +24,8 @@ const SHOWN: usize = 60;
 pub struct Told {
     pub report: Report,
     pub entries: Vec<Entry>,
+    /// What was put on the event bus.
+    pub events: Vec<Value>,
     /// Events in the longest history of an execution.
     pub longest_history: u64,
     /// Events that the simulation ran.
@@ -43,6 +46,7 @@ impl Told {
     fn new(report: Report, collector: Collector) -> Told {
         let Collector {
             entries,
+            events,
             longest_history,
             events_run,
             balance,
@@ -51,7 +55,18 @@ impl Told {
             baseline,
             statuses,
         } = collector;
-        Told { report, entries, longest_history, events_run, balance, arrivals, charted, baseline, statuses }
+        Told {
+            report,
+            entries,
+            events,
+            longest_history,
+            events_run,
+            balance,
+            arrivals,
+            charted,
+            baseline,
+            statuses,
+        }
     }
 
     /// The lines about `topic`, in their order.
@@ -100,6 +115,7 @@ impl Told {
 #[derive(Default)]
 struct Collector {
     entries: Vec<Entry>,
+    events: Vec<Value>,
     longest_history: u64,
     events_run: u64,
     balance: Balance,
@@ -112,6 +128,10 @@ struct Collector {
 impl Observer for Collector {
     fn entry(&mut self, entry: &Entry) {
         self.entries.push(entry.clone());
+    }
+
+    fn event(&mut self, event: &Value) {
+        self.events.push(event.clone());
     }
 
     fn progress(&mut self, _start: Time, _now: Time, _end: Time) {}

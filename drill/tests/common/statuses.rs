@@ -6,6 +6,7 @@ use std::time::Duration;
 use drill::report::{Entry, Topic};
 use drill::scenario::Scenario;
 use drill::sim::Time;
+use workflow::events::DOWNSTREAM_RECOVERED;
 use workflow::status::{InCharge, Next, Status};
 
 use super::Told;
@@ -101,9 +102,15 @@ impl Sample<'_> {
                 || (latest.topic == Topic::Event && told.verdict == "unhealthy");
             let error = told.error.as_deref().is_none_or(|error| latest.text.contains(error));
             let named = told.verdict != "unhealthy" || told.error.is_some();
-            apart <= WRITTEN && verdict && error && named
+            apart <= self.longest_probe() + WRITTEN && verdict && error && named
         });
         (!fits).then(|| format!("the last probe at {}: {}, but told {told:?}", latest.at, latest.text))
+    }
+
+    /// A probe is told when it has answered, and its time is that of its beginning.
+    fn longest_probe(&self) -> Duration {
+        let circuit = &self.scenario.circuit;
+        Duration::from_secs(u64::from(circuit.probe.long_poll_s + circuit.probe_deadline_s()))
     }
 
     fn next(&self) -> Option<String> {
@@ -111,11 +118,13 @@ impl Sample<'_> {
         let coming = self.told.entries.iter().find(circuit)?;
         match self.status.next {
             Next::Probe { at_ms } => {
-                // A command, a death of the owner and somebody's switch end a wait otherwise.
-                let disturbed =
-                    self.told.entries.iter().any(|entry| {
-                        entry.topic == Topic::Drill && entry.at >= self.at && entry.at <= coming.at
-                    });
+                // A command, a recovery signal, a death of the owner and somebody's switch end a wait otherwise.
+                let disturbs = |entry: &Entry| {
+                    entry.topic == Topic::Drill
+                        || (entry.topic == Topic::Event && entry.text.starts_with(DOWNSTREAM_RECOVERED))
+                };
+                let meanwhile = |entry: &&Entry| entry.at >= self.at && entry.at <= coming.at;
+                let disturbed = self.told.entries.iter().filter(meanwhile).any(disturbs);
                 let at = Time::from_ms(at_ms);
                 let fits =
                     coming.text.contains("-> half_open") && at <= coming.at && coming.at.since(at) <= BEGUN;

@@ -13,6 +13,7 @@ mod event_metrics;
 mod findings;
 mod history;
 mod plan;
+mod recovery;
 mod stack;
 mod watch;
 
@@ -34,6 +35,7 @@ use self::error::Named;
 pub use self::findings::findings;
 pub use self::history::{Past, past};
 pub use self::plan::{Plan, Wanted, plan};
+pub use self::recovery::signal_recovered;
 pub use self::stack::{ResourceEvent, StackOutput, StackState, describe as describe_stack};
 
 /// Attempts of one call, the first included. Throttles are answered within seconds, so that many cost little.
@@ -71,6 +73,7 @@ pub struct Account {
     cloudformation: aws_sdk_cloudformation::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     dynamodb: aws_sdk_dynamodb::Client,
+    events: aws_sdk_eventbridge::Client,
     lambda: aws_sdk_lambda::Client,
     s3: aws_sdk_s3::Client,
     sqs: aws_sdk_sqs::Client,
@@ -104,6 +107,7 @@ impl Account {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            events: aws_sdk_eventbridge::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(&config),

@@ -103,6 +103,7 @@ pub fn segment(kind: FunctionKind) -> &'static str {
         FunctionKind::Rejitter => "RejitterFunction",
         FunctionKind::Queue => "QueueFunction",
         FunctionKind::Reconciler => "ReconcilerFunction",
+        FunctionKind::Signal => "SignalFunction",
         FunctionKind::Consumer => "ConsumerFunction",
     }
 }

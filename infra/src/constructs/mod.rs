@@ -9,6 +9,7 @@ pub mod example;
 pub mod function;
 pub mod reconciler;
 pub mod shared;
+pub mod signal;
 
 mod parameters;
 

@@ -78,7 +78,7 @@ fn new_packages_are_seen_through_the_parameter() {
     let (old, new) = (parameters("one"), parameters("two"));
     let found = diff(Some(Side::new(&stack, &old)), Side::new(&stack, &new));
     let keys: Vec<&PropertyChange> = found.changes.iter().flat_map(|change| &change.properties).collect();
-    assert_eq!(keys.len(), 6, "one for each function");
+    assert_eq!(keys.len(), 7, "one for each function");
     assert!(keys.iter().all(|change| change.path == "Code.S3Key"));
     assert_eq!(keys[0].after, Some(json!("two/consumer.zip")));
     assert!(!found.broadens());

@@ -124,8 +124,8 @@ impl PackageError {
     pub fn hint(&self) -> &'static str {
         match self {
             PackageError::BinaryMissing { .. } => {
-                "name the folder in which NAME or NAME/bootstrap lies for each of mapping, probe, rejitter, consumer: \
-                 target/lambda after `cargo lambda build`"
+                "name the folder in which NAME or NAME/bootstrap lies for every function: target/lambda after \
+                 `cargo lambda build`"
             }
             PackageError::NotElf { .. } => {
                 "give the binaries themselves, built for Linux; a zip file or a script cannot be packed"

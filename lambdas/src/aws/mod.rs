@@ -15,10 +15,11 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use lambda_runtime::Diagnostic;
-use workflow::contract::ENV_CIRCUIT_TABLE;
+use workflow::contract::{ENV_CIRCUIT_TABLE, ENV_CIRCUITS};
 
 use crate::consumer::ConsumerError;
 use crate::failure::HandlerError;
+use crate::signal::Dependencies;
 
 pub use logging::start as start_logging;
 pub use reconciler::ReconcilerCloud;
@@ -91,6 +92,17 @@ impl Cloud {
             table,
         }
     }
+}
+
+/// The stack's circuits, as the environment names them.
+///
+/// # Errors
+/// [`MissingVariable`] when it does not, or not as the template does.
+pub fn dependencies() -> Result<Dependencies, MissingVariable> {
+    let missing =
+        MissingVariable { name: ENV_CIRCUITS, meaning: "the circuits and their dependencies, as JSON" };
+    let text = std::env::var(ENV_CIRCUITS).map_err(|_| missing.clone())?;
+    serde_json::from_str(&text).map_err(|_| missing)
 }
 
 /// What the example consumer needs of AWS: its ledger queue.

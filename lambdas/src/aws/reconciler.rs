@@ -1,4 +1,4 @@
-//! What only the reconciler needs: executions, alarms, the bus, whole items.
+//! What only the functions outside the workflow need, the reconciler and the `signal` function: executions, alarms, the bus, whole items.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::ports::{
     EventSourceMappings, Executions, MappingDescription, MappingUpdate, Watch,
 };
 
-/// Everything that the reconciler needs of AWS.
+/// Everything that the functions outside the workflow need of AWS.
 #[derive(Clone, Debug)]
 pub struct ReconcilerCloud {
     cloud: Cloud,
@@ -91,6 +91,7 @@ impl CircuitItems for ReconcilerCloud {
             phase: found.text(item::PHASE).and_then(|name| Phase::from_name(&name)),
             task_token: found.text(item::TASK_TOKEN),
             closed_at_ms: found.number(item::CLOSED_AT_MS),
+            last_probe_at_ms: found.number(item::LAST_PROBE_AT_MS),
             retention_is_raised: found.number(item::ORIGINAL_RETENTION_S).is_some(),
         })
     }

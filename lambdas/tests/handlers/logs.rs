@@ -87,7 +87,8 @@ fn no_handler_logs_message_content() {
         }
     }
     check("mapping", || {
-        let request = MappingRequest::Restore { fence: fence(), recorded: vec![recorded("a")], already_enabled: false };
+        let request =
+            MappingRequest::Restore { fence: fence(), recorded: vec![recorded("a")], already_enabled: false };
         let world = world(0);
         let _ = world.run(lambdas::mapping::handle(&request, &world));
     });

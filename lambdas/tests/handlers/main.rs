@@ -14,3 +14,4 @@ mod probe;
 mod queue;
 mod reconciler;
 mod rejitter;
+mod signal;

@@ -301,12 +301,15 @@ fn restore_gives_back_exactly_what_was_recorded() {
 
 #[test]
 fn what_somebody_disabled_after_it_was_enabled_with_a_limit_is_not_enabled_again() {
-    let again = MappingRequest::Restore { fence: fence(), recorded: vec![recorded("a")], already_enabled: true };
-    for (state, then) in [("Disabled", "Disabled"), ("Enabled", "Updating")] {
+    let again =
+        MappingRequest::Restore { fence: fence(), recorded: vec![recorded("a")], already_enabled: true };
+    let wait = settling(false, "Updating", "1 of 1 mappings to be Enabled with their settings");
+    for (state, then, answer) in
+        [("Disabled", "Disabled", settling(true, "Disabled", "")), ("Enabled", "Updating", wait)]
+    {
         let world = World::new();
         world.put_mapping("a", state, Some(2));
-        let wait = settling(false, then, "1 of 1 mappings to be Enabled with their settings");
-        check(&world, &again, wait, &["epoch", "get_mapping", "epoch", "update_mapping"]);
+        check(&world, &again, answer, &["epoch", "get_mapping", "epoch", "update_mapping"]);
         let after = world.mappings.borrow()["a"].clone();
         assert_eq!((after.state.name(), after.maximum_concurrency), (then, None));
         world.calls.borrow_mut().clear();

@@ -40,6 +40,7 @@ fn calm() -> Scene {
         phase: None,
         task_token: None,
         closed_at_ms: Some(START_MS - 60 * MINUTE_MS),
+        last_probe_at_ms: None,
         retention_is_raised: false,
     };
     Scene {

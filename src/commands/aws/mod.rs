@@ -8,6 +8,7 @@ pub mod history;
 pub mod init;
 pub mod order;
 mod plan_text;
+pub mod signal;
 pub mod status;
 mod status_text;
 

@@ -64,6 +64,10 @@ impl BreakerConfig {
 pub struct CircuitConfig {
     /// Codes of the unsafe findings that are accepted for this circuit: [`code::ACCEPTABLE`].
     pub accept: Vec<String>,
+    /// Name of what the consumer depends on, 1 to 64 letters, digits, dots, hyphens and underscores: a recovery signal may
+    /// name it instead of the circuit, and means every circuit that depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<String>,
     /// The consumer that exists already. Absent: the stack gets an example queue and consumer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<ConsumerConfig>,

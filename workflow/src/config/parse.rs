@@ -231,6 +231,7 @@ fn every_setting() -> CircuitConfig {
         }),
         ..CircuitConfig::default()
     };
+    circuit.dependency = Some(String::new());
     circuit.alarm.existing_alarm_arn = Some(String::new());
     circuit.probe.deadline_s = Some(1);
     circuit.probe.health_check_function_arn = Some(String::new());

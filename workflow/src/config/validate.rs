@@ -32,6 +32,8 @@ const ADVISED_VISIBILITY_FACTOR: u32 = 6;
 /// Most invocations of the re-jitter at once: an inline `Map` of Step Functions runs no more.
 const MAX_INVOCATIONS_COUNT: u32 = 40;
 
+/// Longest name of a dependency.
+const MAX_DEPENDENCY: usize = 64;
 /// Longest name of a circuit; it becomes part of logical ids.
 const MAX_NAME: usize = 32;
 
@@ -155,8 +157,20 @@ impl Check {
         }
     }
 
+    fn dependency(&mut self, dependency: Option<&str>) {
+        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if let Some(name) = dependency
+            && !((1..=MAX_DEPENDENCY).contains(&name.len()) && name.chars().all(letters))
+        {
+            let allowed = format!("1 to {MAX_DEPENDENCY} letters, digits, dots, hyphens and underscores");
+            let fix = "give the dependency such a name";
+            self.error(code::INVALID_NAME, "dependency", format!("{name:?}"), allowed, fix);
+        }
+    }
+
     fn circuit(&mut self, circuit: &CircuitConfig) {
         self.accept(&circuit.accept);
+        self.dependency(circuit.dependency.as_deref());
         match &circuit.consumer {
             Some(consumer) => self.consumer(consumer),
             None => self.example(&circuit.example),

@@ -52,7 +52,7 @@ fn check_input(context: &Context<'_>) -> State {
          $type($states.input.reason) = 'string' and $type($states.input.at) = 'string'",
         context.name
     );
-    let unset: [(&str, Value); 20] = [
+    let unset: [(&str, Value); 21] = [
         ("epoch", json!(0)),
         ("openedAtMs", json!(0)),
         ("claimTries", json!(0)),
@@ -69,6 +69,7 @@ fn check_input(context: &Context<'_>) -> State {
         ("phase", json!("none")),
         ("heldSignal", json!("none")),
         ("limited", json!(false)),
+        ("signalled", json!(false)),
         ("rounds", json!(0)),
         ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
         ("faults", json!(0)),

@@ -134,6 +134,8 @@ pub const MAPPING_TIMEOUT_S: u32 = 60;
 pub const QUEUE_TIMEOUT_S: u32 = 60;
 /// Timeout of the `reconciler`, seconds: less than the time between two looks.
 pub const RECONCILER_TIMEOUT_S: u32 = 50;
+/// Timeout of the `signal` function, seconds.
+pub const SIGNAL_TIMEOUT_S: u32 = 60;
 /// Timeout of the `rejitter` function, seconds: all that Lambda allows.
 pub const REJITTER_TIMEOUT_S: u32 = 900;
 

@@ -104,7 +104,11 @@ fn probe(context: &Context<'_>) -> State {
         // The function answered: whatever failed before has passed.
         .assign("faults", json!(0))
         .assign("oldestMs", jsonata(clock::OLDEST_MET))
-        .assign("lastProbe", probed("$states.result.Payload.verdict"))
+        // When it began: a recovery signal that was sent earlier has had its probe.
+        .assign(
+            "lastProbe",
+            probed("$states.result.Payload.verdict", "$toMillis($states.context.State.EnteredTime)"),
+        )
         .output(jsonata("$states.result.Payload"))
         .next("JudgeProbe")
 }
@@ -161,7 +165,7 @@ fn judge(context: &Context<'_>) -> State {
         .assign("noneVisibleSinceMs", json!(0)))
     .or(Rule::when(last_receive, "ChooseWait").assign("copies", jsonata("$copies + 1")))
     .or(unhealthy
-        .assign("failedProbes", jsonata("$failedProbes + 1"))
+        .assign("failedProbes", jsonata("$signalled ? $failedProbes : $failedProbes + 1"))
         .assign("lastError", jsonata("$states.input.error"))
         .assign("noneVisibleSinceMs", json!(0))
         .assign("scarce", jsonata(scarce))
@@ -184,7 +188,11 @@ fn announce_failed(context: &Context<'_>) -> State {
     context.announce(
         "AnnounceProbeFailed",
         Announcement::ProbeFailed,
-        &[("failed_probe_count", jsonata("$failedProbes")), ("error", jsonata("$lastError"))],
+        &[
+            ("failed_probe_count", jsonata("$failedProbes")),
+            ("error", jsonata("$lastError")),
+            ("signalled", jsonata("$signalled")),
+        ],
         &[],
         "JudgeExhausted",
     )
@@ -242,7 +250,7 @@ fn check_health(context: &Context<'_>) -> State {
             Catcher::on(&["States.ALL"], "AnnounceProbeFailed")
                 .assign("failedProbes", jsonata("$failedProbes + 1"))
                 .assign("lastError", json!("HealthCheckFailed"))
-                .assign("lastProbe", probed("'unhealthy'")),
+                .assign("lastProbe", probed("'unhealthy'", "$millis()")),
         )
         .next("MarkRestoring")
 }
@@ -308,7 +316,7 @@ fn limited(context: &Context<'_>) -> Vec<State> {
         Rule::when("$states.input.state = 'ALARM'", "AnnounceProbeFailed")
             .assign("failedProbes", jsonata("$failedProbes + 1"))
             .assign("lastError", json!("LimitedTrafficFailed"))
-            .assign("lastProbe", probed("'unhealthy'")),
+            .assign("lastProbe", probed("'unhealthy'", "$millis()")),
     )
     .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
         .assign("closeReason", json!(CloseReason::Recovered.name())))

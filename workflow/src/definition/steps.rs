@@ -55,9 +55,9 @@ pub fn probes_so_far() -> [(&'static str, Value); 4] {
     ]
 }
 
-/// What a probe said just now, for the variable `lastProbe`; `verdict` is JSONata.
-pub fn probed(verdict: &str) -> Value {
-    jsonata(format!("{{'verdict': {verdict}, 'at_ms': $millis()}}"))
+/// What a probe said, and when it was, for the variable `lastProbe`; both are JSONata.
+pub fn probed(verdict: &str, at_ms: &str) -> Value {
+    jsonata(format!("{{'verdict': {verdict}, 'at_ms': {at_ms}}}"))
 }
 
 /// Milliseconds since the Unix epoch, as a DynamoDB number.

@@ -37,13 +37,18 @@ pub fn ceiling(context: &Context<'_>, failed: &str) -> String {
 
 fn choose_wait(context: &Context<'_>) -> State {
     let ceiling = ceiling(context, "$failedProbes");
-    let wait = match context.circuit.backoff.jitter {
+    let drawn = match context.circuit.backoff.jitter {
         Jitter::Full => format!("$max([1, $ceil($random() * {ceiling})])"),
         Jitter::None => ceiling,
     };
+    // A probe that somebody's signal brought forward, and that failed, leaves the wait as it was.
+    let wait = format!(
+        "$signalled and $waitUntilMs > $millis() ? $ceil(($waitUntilMs - $millis()) / 1000) : {drawn}"
+    );
     Pass::new("ChooseWait")
         .comment("The ceilings of the successive waits in seconds; the last one stands for all later ones")
         .assign("waitSeconds", jsonata(wait))
+        .assign("signalled", json!(false))
         .assign("proven", json!([]))
         .assign("lastReceives", json!(0))
         .next("JudgeRounds")
@@ -147,6 +152,7 @@ fn judge_signal() -> State {
     )
     .or(Rule::when(asks_for_hold(), "MarkHeld").assign("hold", jsonata("$states.input.hold")))
     .or(Rule::when("$states.input.command = 'check'", "CheckStillDisabled"))
+    .or(Rule::when("$states.input.command = 'recovered'", "AwaitLastProbe").assign("signalled", json!(true)))
     .comment("Any other signal says that it is worth a probe now")
     .otherwise("AwaitLastProbe")
 }
