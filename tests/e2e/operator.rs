@@ -11,6 +11,10 @@ use crate::{STACK, binaries, breaker, run, stack};
 /// How often a circuit is looked at until it has come to where it is going.
 const LOOK: Duration = Duration::from_millis(500);
 const MAX_LOOKS: u32 = 240;
+/// From the opening to the first probe, milliseconds: opening takes a few seconds of it.
+const LONG_WAIT_MS: u64 = 15_000;
+/// Every second wait is as long as that.
+const MAX_TRIPS: u32 = 8;
 
 /// The answers of `breaker status` that a person needs, by their labels.
 const ANSWERS: [&str; 6] = ["why", "last probe", "next", "waiting", "time left", "in charge"];
@@ -34,6 +38,30 @@ impl Desk {
         let mut command = breaker(&self.0);
         command.args(args).args(["--json", "--stack", STACK]).args(self.0.target());
         serde_json::from_str(&run(&mut command, &self.0)).expect("JSON")
+    }
+
+    /// Opens the circuit until its first wait, whose length is drawn, is so long that a command comes in time. Answers when the
+    /// wait ends, milliseconds since the Unix epoch.
+    fn trip_into_a_long_wait(&self) -> u64 {
+        for _ in 0..MAX_TRIPS {
+            self.command(&["trip", "example", "--reason", "rehearsal", "--yes"], 0);
+            let status = self.wait_until("waiting", |status| status["next"]["step"] == "probe");
+            let at_ms = |value: &Value| value.as_u64().expect("milliseconds");
+            let (due_ms, since_ms) = (at_ms(&status["next"]["at_ms"]), at_ms(&status["since_ms"]));
+            if due_ms > since_ms + LONG_WAIT_MS {
+                return due_ms;
+            }
+            self.command(&["close", "example", "--yes"], 0);
+            self.wait_until("closed", |status| status["state"] == "closed");
+        }
+        panic!("{MAX_TRIPS} waits in a row were short");
+    }
+
+    /// Says that the dependency has recovered. The command knows no stack.
+    fn signal_recovered(&self) -> String {
+        let mut command = breaker(&self.0);
+        command.args(["signal", "recovered", "example", "--reason", "rehearsal"]).args(self.0.target());
+        run(&mut command, &self.0)
     }
 
     fn status(&self) -> Value {
@@ -86,6 +114,13 @@ fn operators_hold_release_trip_and_close_a_circuit() {
     assert!(!told.contains("the hold ends"), "{told}");
     // Nothing waits in the queue, so live traffic stands in for a probe, and the circuit closes by itself.
     desk.wait_until("closed", |status| status["state"] == "closed");
+
+    let due_ms = desk.trip_into_a_long_wait();
+    let told = desk.signal_recovered();
+    assert!(told.contains("is on the bus"), "{told}");
+    desk.wait_until("closed", |status| status["state"] == "closed");
+    let probed = &desk.json(&["history", "example"])["incidents"][0]["probes"][0];
+    assert!(probed["at_ms"].as_u64().is_some_and(|at_ms| at_ms < due_ms), "{probed}, due at {due_ms}");
 
     desk.command(&["trip", "example", "--reason", "rehearsal", "--as", "anna", "--yes"], 0);
     let told = desk.command(&["status", "example"], 0);
