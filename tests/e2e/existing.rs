@@ -31,7 +31,7 @@ struct Ended {
 impl Place {
     fn new() -> Place {
         let cloud = MiniStack::start();
-        stack::deploy(&cloud, &binaries::built());
+        stack::deploy(&cloud, &binaries::built(), stack::CONFIG);
         let proxy = Proxy::start(cloud.port());
         let mut place = Place { proxy, cloud, function: String::new() };
         let outputs = place.outputs(STACK);

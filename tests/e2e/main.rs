@@ -47,7 +47,7 @@ const CREDENTIALS: [(&str, &str); 2] =
 fn an_outage_on_the_deployed_example_loses_nothing_and_leaves_nothing() {
     let binaries = binaries::built();
     let cloud = MiniStack::start();
-    stack::deploy(&cloud, &binaries);
+    stack::deploy(&cloud, &binaries, stack::CONFIG);
     for (service, holds) in cloud.leftovers(STACK) {
         assert!(
             holds,

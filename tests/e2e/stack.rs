@@ -33,10 +33,17 @@ visibility_timeout_s = 12
 max_receive_count = 50
 "#;
 
+/// The same with an hour between probes, so that nothing but a command or a signal ends a wait.
+pub fn seldom_probed() -> String {
+    let seldom = CONFIG.replace("base_s = 2\ncap_s = 4", "base_s = 3600\ncap_s = 3600");
+    assert_ne!(seldom, CONFIG, "the waits stand where they are looked for");
+    seldom
+}
+
 /// Packs the binaries of the build that is being tested, and deploys the stack with them.
-pub fn deploy(cloud: &MiniStack, binaries: &Path) {
+pub fn deploy(cloud: &MiniStack, binaries: &Path, settings: &str) {
     let (config, packages) = (cloud.folder().join("breaker.toml"), cloud.folder().join("packages"));
-    fs::write(&config, CONFIG).expect("the folder can be written");
+    fs::write(&config, settings).expect("the folder can be written");
     let mut pack = breaker(cloud);
     run(pack.arg("package").arg("--binaries").arg(binaries).arg("--out").arg(&packages), cloud);
     let mut deploy = breaker(cloud);
