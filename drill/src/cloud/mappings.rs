@@ -41,8 +41,11 @@ pub struct Mapping {
     events: Option<EventMetrics>,
     /// Whether pollers run: not the same as the state.
     polling: bool,
-    /// Raised by each update, so that an older transition or stop does nothing.
+    /// Raised by each update, so that an older transition does nothing.
     generation: u64,
+    /// Raised by each update that starts pollers or stops them, so that an older one does not. An update of a mapping that is
+    /// disabled and stays so does neither: pollers that still run stop when they would have.
+    switch: u64,
     in_use_count: u32,
     limit_count: u32,
     limit_changed_at: Time,
@@ -138,6 +141,7 @@ impl Mapping {
             events,
             polling: enabled,
             generation: 0,
+            switch: 0,
             in_use_count: 0,
             limit_count: knobs.initial_concurrency_count,
             limit_changed_at: Time::from_ms(0),
@@ -186,7 +190,7 @@ impl Cloud {
     /// `ResourceNotFoundException`; `ResourceConflictException` while another change is under way;
     /// `InvalidParameterValueException`.
     pub fn update_mapping(&self, uuid: &str, update: Update, by: Actor) -> Result<(), ServiceError> {
-        let (generation, settings, state) = {
+        let (generation, switch, settings, state) = {
             let mut mappings = self.mappings.borrow_mut();
             let mapping = mappings.get_mut(uuid).ok_or_else(|| not_found(uuid))?;
             if mapping.state != "Enabled" && mapping.state != "Disabled" {
@@ -211,7 +215,9 @@ impl Cloud {
                 (false, true) => "Enabling",
                 (true, true) | (false, false) => "Updating",
             };
-            (mapping.generation, mapping.settings(), mapping.state)
+            let switches = was_enabled || mapping.settings.enabled;
+            mapping.switch += u64::from(switches);
+            (mapping.generation, switches.then_some(mapping.switch), mapping.settings(), mapping.state)
         };
         match by {
             Actor::Outsider => self.observe(&Observation::MappingChangedByOthers(update)),
@@ -223,7 +229,10 @@ impl Cloud {
         let limit = maximum.map_or(String::new(), |count| format!(", maximum concurrency {count}"));
         let (now, text) = (self.now(), format!("{state}{limit}"));
         self.with_scribe(|scribe| scribe.mapping_changed(now, state, maximum, text));
-        self.settle_later(uuid, generation, &settings);
+        let settled_at = self.settle_later(uuid, generation, &settings);
+        if let Some(switch) = switch {
+            self.switch_pollers_later(uuid, switch, settings.enabled.then_some(settled_at));
+        }
         Ok(())
     }
 
@@ -258,35 +267,47 @@ impl Cloud {
         slow.min(left + usual).max(usual)
     }
 
-    /// The transition that an update begins: the state settles, and pollers start or stop, each in its own time.
-    fn settle_later(&self, uuid: &str, generation: u64, settings: &MappingSettings) {
-        let settled_at = self.now() + self.transition();
-        let pollers_at =
-            if settings.enabled { settled_at } else { self.now() + self.draw(&self.knobs.late_delivery_ms) };
-        let (enabled, maximum) = (settings.enabled, settings.maximum_concurrency);
+    /// Pollers start when the mapping is enabled, and stop in their own time where nothing says when that is.
+    fn switch_pollers_later(&self, uuid: &str, switch: u64, enabled_at: Option<Time>) {
+        let at = enabled_at.unwrap_or_else(|| self.now() + self.draw(&self.knobs.late_delivery_ms));
         let (cloud, name) = (self.clone(), uuid.to_owned());
-        self.sim.at(pollers_at, move |_| {
-            let current = cloud.with_mapping(&name, generation, |mapping| mapping.polling = enabled);
-            if current && enabled {
+        self.sim.at(at, move |_| {
+            let is_current = |mapping: &Mapping| mapping.switch == switch;
+            let current =
+                cloud.with_mapping(&name, is_current, |mapping| mapping.polling = enabled_at.is_some());
+            if current && enabled_at.is_some() {
                 cloud.wake_at(&name, cloud.now());
             } else if current {
                 cloud.observe(&Observation::PollersStopped);
             }
         });
+    }
+
+    /// The transition that an update begins. Answers when the state settles.
+    fn settle_later(&self, uuid: &str, generation: u64, settings: &MappingSettings) -> Time {
+        let settled_at = self.now() + self.transition();
+        let (enabled, maximum) = (settings.enabled, settings.maximum_concurrency);
         let (cloud, name) = (self.clone(), uuid.to_owned());
         self.sim.at(settled_at, move |_| {
-            if cloud.with_mapping(&name, generation, |mapping| mapping.state = mapping.settled_state()) {
+            let is_current = |mapping: &Mapping| mapping.generation == generation;
+            if cloud.with_mapping(&name, is_current, |mapping| mapping.state = mapping.settled_state()) {
                 let state = if enabled { "Enabled" } else { "Disabled" };
                 let now = cloud.now();
                 cloud.with_scribe(|scribe| scribe.mapping_changed(now, state, maximum, state.to_owned()));
             }
         });
+        settled_at
     }
 
     /// Changes a mapping unless a later update has come in between; answers whether it did.
-    fn with_mapping(&self, uuid: &str, generation: u64, change: impl FnOnce(&mut Mapping)) -> bool {
+    fn with_mapping(
+        &self,
+        uuid: &str,
+        is_current: impl FnOnce(&Mapping) -> bool,
+        change: impl FnOnce(&mut Mapping),
+    ) -> bool {
         match self.mappings.borrow_mut().get_mut(uuid) {
-            Some(mapping) if mapping.generation == generation => {
+            Some(mapping) if is_current(mapping) => {
                 change(mapping);
                 true
             }
