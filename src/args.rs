@@ -22,6 +22,7 @@ pub const DEFAULT_STACK: &str = "sqs-circuit-breaker";
   breaker drill list                 show every scenario
   breaker config default             print every setting with its default
   breaker status                     how the circuits of a deployed stack stand
+  breaker watch                      the same on the terminal, as it changes
   breaker synth --out cdk.out        write the stack as a CDK cloud assembly",
   ExitCode::help()))]
 pub struct Cli {
@@ -57,6 +58,7 @@ pub enum AwsCommand {
     Diff(DiffArgs),
     Deploy(DeployArgs),
     Status(StatusArgs),
+    Watch(WatchArgs),
     /// Open a circuit, whatever its alarm says.
     ///
     /// Starts the workflow as an alarm would. It probes and closes by itself; `breaker hold` keeps it open.
@@ -97,6 +99,7 @@ impl AwsCommand {
             AwsCommand::Diff(_) => "diff",
             AwsCommand::Deploy(_) => "deploy",
             AwsCommand::Status(_) => "status",
+            AwsCommand::Watch(_) => "watch",
             AwsCommand::Trip(_) => "trip",
             AwsCommand::Close(_) => "close",
             AwsCommand::Hold(_) => "hold",
@@ -779,6 +782,41 @@ pub struct StatusArgs {
 
     #[command(flatten)]
     pub target: TargetArgs,
+}
+
+/// Show how the circuits stand, live on the terminal.
+///
+/// The answers of `breaker status` with the time until the next probe counting down, the backlog since the view was opened,
+/// and the probes and events on record. Keys: up, down or tab choose a circuit, r reads again at once, ? explains, q quits. A
+/// reading that fails does not end it: the last facts stay, with their age and what went wrong. Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = help(
+    "  breaker watch
+  breaker watch orders --every 2s
+  breaker watch --stack breakers --profile prod --every 1m",
+  ExitCode::help()))]
+pub struct WatchArgs {
+    /// The circuit; all of the stack without it.
+    pub circuit: Option<String>,
+
+    /// Pause between two readings: 1s to 5m.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = pause)]
+    pub every: Duration,
+
+    /// Name of the stack.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_STACK, value_parser = stack_name)]
+    pub stack: String,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// The pause between two readings of an account.
+fn pause(text: &str) -> Result<Duration, String> {
+    let allowed = "allowed is a time such as 5s, 30s or 2m, from 1s to 5m";
+    let pause = humantime::parse_duration(text).map_err(|_| allowed.to_owned())?;
+    let range = Duration::from_secs(1)..=Duration::from_secs(300);
+    range.contains(&pause).then_some(pause).ok_or_else(|| allowed.to_owned())
 }
 
 /// Tell a circuit's incidents, the newest first: how long each lasted, its probes and the messages it affected.

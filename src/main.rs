@@ -87,6 +87,7 @@ fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refus
         AwsCommand::Diff(diff) => commands::aws::diff::run(diff, printer),
         AwsCommand::Deploy(deploy) => commands::aws::deploy::run(deploy, printer),
         AwsCommand::Status(status) => commands::aws::status::run(status, printer),
+        AwsCommand::Watch(watch) => commands::aws::watch::run(watch, printer),
         AwsCommand::Trip(trip) => commands::aws::order::run(Asked::Trip, trip, printer),
         AwsCommand::Close(close) => commands::aws::order::run(Asked::Close, close, printer),
         AwsCommand::Hold(hold) => {

@@ -47,6 +47,12 @@ impl Printer {
         }
     }
 
+    /// Whether standard output is to have colours.
+    #[cfg(feature = "aws")]
+    pub fn has_colour(&self) -> bool {
+        self.out.current_choice() != anstream::ColorChoice::Never
+    }
+
     /// Data: one line, or several, on standard output. A newline is added at the end.
     pub fn data(&mut self, text: &str) {
         let Printer { out, out_fate, bar, .. } = self;

@@ -1,7 +1,9 @@
-//! `docs/operating.md` has a line for whatever can be announced.
+//! `docs/operating.md` has a line for whatever can be announced; and the live view needs a terminal.
 
 use workflow::circuit::CloseReason;
 use workflow::events::Announcement;
+
+use crate::check;
 
 const DOC: &str = include_str!("../../docs/operating.md");
 
@@ -21,4 +23,10 @@ fn every_announcement_and_close_reason_is_explained() {
     ] {
         assert!(has_row(reason.name()), "{}", reason.name());
     }
+}
+
+#[test]
+fn a_live_view_needs_a_terminal_and_a_pause_that_makes_sense() {
+    check("watch_without_a_terminal", &["watch"]);
+    check("watch_too_often", &["watch", "--every", "10ms"]);
 }

@@ -9,6 +9,9 @@ use thiserror::Error;
 /// Longest text of a service that is shown: CloudFormation may quote a whole template.
 const MAX_MESSAGE: usize = 600;
 
+/// The end of a hint to whoever has run a command that has ended.
+const AGAIN: &str = ", then run the command again";
+
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CloudError {
@@ -68,12 +71,18 @@ impl CloudError {
                     .to_owned()
             }
             CloudError::NoAnswer { .. } => {
-                "check the network, the Region's name and --endpoint-url, then run the command again".to_owned()
+                format!("check the network, the Region's name and --endpoint-url{AGAIN}")
             }
             CloudError::Refused { operation, code, .. } => hint_for(operation, code),
             CloudError::Incomplete { .. } => "run the command again; if it stays so, the endpoint is not AWS".to_owned(),
             CloudError::Unfit { hint, .. } => hint.clone(),
         }
+    }
+
+    /// What to do about it, for whoever tries again without being told to.
+    pub fn remedy(&self) -> String {
+        let hint = self.hint();
+        hint.strip_suffix(AGAIN).map_or(hint.clone(), str::to_owned)
     }
 
     pub(super) fn unfit(what: impl Into<String>, hint: impl Into<String>) -> CloudError {
@@ -107,7 +116,7 @@ impl CloudError {
 fn hint_for(operation: &str, code: &str) -> String {
     let hint = match code.rsplit('.').next().unwrap_or(code) {
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
-            "the credentials have expired: log in again (`aws sso login`), then run the command again"
+            return format!("the credentials have expired: log in again (`aws sso login`){AGAIN}");
         }
         "InvalidClientTokenId"
         | "UnrecognizedClientException"
@@ -129,8 +138,7 @@ fn hint_for(operation: &str, code: &str) -> String {
         | "RequestLimitExceeded"
         | "SlowDown" => {
             return format!(
-                "AWS throttles this account: {CALLS} attempts were made; wait a minute, then run the command again",
-                CALLS = super::CALL_ATTEMPT_COUNT
+                "AWS throttles this account, and every attempt of this call; wait a minute{AGAIN}"
             );
         }
         "OptInRequired" | "InvalidRegion" => {
@@ -219,12 +227,15 @@ mod tests {
         for (code, word) in [
             ("ExpiredToken", "log in again"),
             ("AccessDenied", "must allow CreateChangeSet"),
-            ("Throttling", "8 attempts"),
+            ("Throttling", "every attempt"),
             ("AWS.SimpleQueueService.NonExistentQueue", "check the name"),
             ("Unheard", "text above"),
         ] {
             assert!(hint_for("CreateChangeSet", code).contains(word), "{code}");
         }
+        let throttled =
+            CloudError::Refused { operation: "X", code: "Throttling".to_owned(), message: String::new() };
+        assert!(throttled.remedy().ends_with("wait a minute"), "{}", throttled.remedy());
         assert!(matches!(
             without_answer("X", "failed to load: no providers in chain provided credentials"),
             CloudError::NoCredentials { .. }

@@ -56,6 +56,8 @@ pub struct Target {
     pub region: Option<String>,
     /// Endpoint for all services, for tests against an emulator.
     pub endpoint_url: Option<String>,
+    /// Attempts of one call, the first included; 8 where it is absent. Whoever calls again and again needs fewer.
+    pub attempt_count: Option<u32>,
 }
 
 /// An account in a Region, with a client for each service.
@@ -121,8 +123,9 @@ async fn load(target: &Target) -> SdkConfig {
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build();
+    let attempt_count = target.attempt_count.unwrap_or(CALL_ATTEMPT_COUNT);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPT_COUNT))
+        .retry_config(RetryConfig::standard().with_max_attempts(attempt_count))
         .timeout_config(timeouts);
     if let Some(profile) = &target.profile {
         loader = loader.profile_name(profile);

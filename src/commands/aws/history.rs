@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use workflow::incidents::{Incident, Messages, incidents};
 
 use super::status::find;
-use super::{block_on, connect, problem};
+use super::{block_on, connect, problem, status_text};
 use crate::args::HistoryArgs;
 use crate::exit::ExitCode;
 use crate::printer::{Printer, paint};
@@ -15,7 +15,7 @@ use crate::problem::Refusal;
 use crate::text::{grouped, span};
 
 /// Executions that are read for each incident that is wanted: an alarm, a reconciler and a hand-over may each start one.
-const EXECUTIONS_PER_INCIDENT: usize = 4;
+pub(super) const EXECUTIONS_PER_INCIDENT: usize = 4;
 
 /// Prints the incidents of a circuit.
 pub fn run(args: &HistoryArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> {
@@ -94,8 +94,8 @@ fn probes(incident: &Incident) -> String {
     let count = grouped(incident.probes.len() as u64);
     let failed = grouped(incident.failed_probe_count);
     let last = incident.probes.last().map_or(String::new(), |last| {
-        let error = last.error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
-        format!("; the last {}: {}{error}", Time::from_ms(last.at_ms), last.verdict)
+        let said = status_text::verdict(&last.verdict, last.error.as_deref());
+        format!("; the last {}: {said}", Time::from_ms(last.at_ms))
     });
     format!("{count}, {failed} failures{last}")
 }

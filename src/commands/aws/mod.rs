@@ -11,6 +11,7 @@ mod plan_text;
 pub mod signal;
 pub mod status;
 mod status_text;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -20,7 +21,7 @@ use infra::aws::{Account, CloudError, FoundConsumer, Interrupt, ResourceEvent, S
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::watch as latest;
 
 use crate::args::TargetArgs;
 use crate::printer::Printer;
@@ -40,14 +41,24 @@ fn block_on<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refu
     runtime()?.block_on(work)
 }
 
+/// The account that the options mean.
+fn target_of(args: &TargetArgs) -> Target {
+    Target {
+        profile: args.profile.clone(),
+        region: args.region.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        attempt_count: None,
+    }
+}
+
 /// Connects, and says to what: the account is the first thing to be sure of.
 async fn connect(target: &TargetArgs, printer: &mut Printer) -> Result<Account, Refusal> {
-    let target = Target {
-        profile: target.profile.clone(),
-        region: target.region.clone(),
-        endpoint_url: target.endpoint_url.clone(),
-    };
-    let account = Account::connect(&target).await.map_err(problem)?;
+    connect_to(&target_of(target), printer).await
+}
+
+/// The same to an account that is described otherwise.
+async fn connect_to(target: &Target, printer: &mut Printer) -> Result<Account, Refusal> {
+    let account = Account::connect(target).await.map_err(problem)?;
     printer.note(&format!("account {}, Region {}, as {}", account.id, account.region, account.caller));
     Ok(account)
 }
@@ -70,7 +81,7 @@ fn unread_alarms(found: &FoundConsumer, printer: &mut Printer) {
 
 /// Counts the user's requests to stop (Ctrl-C, or a kind `kill`) from here on.
 fn listen_for_interrupts() -> Result<Interrupt, Refusal> {
-    let (sender, receiver) = watch::channel(0);
+    let (sender, receiver) = latest::channel(0);
     let mut signals = Signals::new([SIGINT, SIGTERM])
         .map_err(|error| Problem::caused("signals cannot be listened for", &error))?;
     // The thread ends with the process: it waits for signals and holds nothing.

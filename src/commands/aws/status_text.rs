@@ -7,49 +7,85 @@ use workflow::status::{InCharge, LastProbe, Next, Status};
 use crate::printer::paint;
 use crate::text::{grouped, span};
 
-/// One circuit: a line that says the most, and below it, while it is open, one line for each answer.
+/// Width of the answers' labels, columns.
+pub const LABEL_WIDTH: usize = 11;
+
+/// One answer.
+pub struct Answer {
+    /// What it answers, in a word or two.
+    pub label: &'static str,
+    /// The answer.
+    pub text: String,
+    /// Whether it says that something is not as it should be.
+    pub is_warning: bool,
+}
+
+/// One circuit: a line that says the most, and below it one line for each answer.
 pub fn block(status: &Status, now_ms: u64) -> String {
     let mut lines = vec![head(status, now_ms)];
-    let mut line = |label: &str, text: String| {
-        lines.push(format!("  {} {text}", paint(Style::new().dimmed(), &format!("{label:<11}"))));
+    lines.extend(answers(status, now_ms).iter().map(|answer| {
+        let label = paint(Style::new().dimmed(), &format!("{:<LABEL_WIDTH$}", answer.label));
+        let text = match answer.is_warning {
+            true => paint(AnsiColor::Yellow.on_default(), &answer.text),
+            false => answer.text.clone(),
+        };
+        format!("  {label} {text}")
+    }));
+    lines.join("\n")
+}
+
+/// The answers that a circuit has: more of them while it is open.
+pub fn answers(status: &Status, now_ms: u64) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    let mut answer = |label: &'static str, text: String| {
+        answers.push(Answer { label, text, is_warning: label == "warning" });
     };
     if status.is_open() {
         if let Some(why) = &status.why {
-            line("why", format!("{}: {}", why.trigger, why.reason));
+            answer("why", format!("{}: {}", why.trigger, why.reason));
         }
-        line("last probe", last_probe(status.last_probe.as_ref(), status.failed_probe_count, now_ms));
-        line("next", next(status.next, now_ms));
+        answer("last probe", last_probe(status.last_probe.as_ref(), status.failed_probe_count, now_ms));
+        answer("next", next(status.next, now_ms));
     } else if let Some(close) = &status.last_close {
         let by = close.by.as_ref().map_or(String::new(), |by| format!(", by {by}"));
-        line("last close", format!("{}{by}", close.reason));
+        answer("last close", format!("{}{by}", close.reason));
     }
-    line("waiting", waiting(status));
+    answer("waiting", waiting(status));
     if status.is_open() {
-        line("time left", time_left(status.expires_at_ms, now_ms));
-        line("in charge", in_charge(&status.in_charge));
+        answer("time left", time_left(status.expires_at_ms, now_ms));
+        answer("in charge", in_charge(&status.in_charge));
     }
-    line("mapping", status.mapping.clone().unwrap_or_else(|| "not known: it could not be read".to_owned()));
+    answer("mapping", status.mapping.clone().unwrap_or_else(|| "not known: it could not be read".to_owned()));
     for warning in &status.warnings {
-        line("warning", paint(AnsiColor::Yellow.on_default(), warning));
+        answer("warning", warning.clone());
     }
-    lines.join("\n")
+    answers
 }
 
 fn head(status: &Status, now_ms: u64) -> String {
     let colour = if status.is_open() { AnsiColor::Red } else { AnsiColor::Green };
     let state = paint(colour.on_default().bold(), status.state);
+    format!("{}: {state}{}", status.circuit, since(status, now_ms))
+}
+
+/// What follows on the state: since when.
+pub fn since(status: &Status, now_ms: u64) -> String {
     match status.since_ms {
-        Some(since_ms) => format!("{}: {state} since {}", status.circuit, ago(since_ms, now_ms)),
-        None => format!("{}: {state}, never opened", status.circuit),
+        Some(since_ms) => format!(" since {}", ago(since_ms, now_ms)),
+        None => ", never opened".to_owned(),
     }
+}
+
+/// What a probe said.
+pub fn verdict(verdict: &str, error: Option<&str>) -> String {
+    error.map_or_else(|| verdict.to_owned(), |error| format!("{verdict} ({error})"))
 }
 
 fn last_probe(probe: Option<&LastProbe>, failed_count: u64, now_ms: u64) -> String {
     let Some(probe) = probe else { return "none yet".to_owned() };
-    let error = probe.error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
     format!(
-        "{}{error} at {}; {} failed so far",
-        probe.verdict,
+        "{} at {}; {} failed so far",
+        verdict(&probe.verdict, probe.error.as_deref()),
         ago(probe.at_ms, now_ms),
         grouped(failed_count)
     )
@@ -102,7 +138,7 @@ fn in_charge(in_charge: &InCharge) -> String {
 }
 
 /// A moment that has been: when, and how long ago.
-fn ago(at_ms: u64, now_ms: u64) -> String {
+pub fn ago(at_ms: u64, now_ms: u64) -> String {
     format!("{}, {} ago", Time::from_ms(at_ms), span(now_ms.saturating_sub(at_ms) as f64 / 1_000.0))
 }
 
