@@ -434,10 +434,14 @@ fn number_in(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
 
 /// The length of an outage that can be tried in seconds.
 fn outage(text: &str) -> Result<Duration, String> {
-    let allowed = "allowed are lengths from 1m to 1day, such as 40m or 2h30m";
-    let length = humantime::parse_duration(text).map_err(|_| allowed.to_owned())?;
-    let range = Duration::from_secs(60)..=Duration::from_secs(86_400);
-    range.contains(&length).then_some(length).ok_or_else(|| allowed.to_owned())
+    length(text, 60..=86_400, "allowed are lengths from 1m to 1day, such as 40m or 2h30m")
+}
+
+/// A length of time within so many seconds; else the text that says what is allowed.
+fn length(text: &str, range_s: RangeInclusive<u64>, allowed: &str) -> Result<Duration, String> {
+    let range = Duration::from_secs(*range_s.start())..=Duration::from_secs(*range_s.end());
+    let length = humantime::parse_duration(text).ok().filter(|length| range.contains(length));
+    length.ok_or_else(|| allowed.to_owned())
 }
 
 /// Print the CloudFormation template, or write a CDK cloud assembly.
@@ -813,10 +817,7 @@ pub struct WatchArgs {
 
 /// The pause between two readings of an account.
 fn pause(text: &str) -> Result<Duration, String> {
-    let allowed = "allowed is a time such as 5s, 30s or 2m, from 1s to 5m";
-    let pause = humantime::parse_duration(text).map_err(|_| allowed.to_owned())?;
-    let range = Duration::from_secs(1)..=Duration::from_secs(300);
-    range.contains(&pause).then_some(pause).ok_or_else(|| allowed.to_owned())
+    length(text, 1..=300, "allowed is a time such as 5s, 30s or 2m, from 1s to 5m")
 }
 
 /// Tell a circuit's incidents, the newest first: how long each lasted, its probes and the messages it affected.

@@ -6,21 +6,15 @@ mod common;
 
 use std::time::Duration;
 
-use common::{drill, scenario};
-use drill::scenario::Dependency;
+use common::drill;
+use drill::scenario::outage_of;
 
 /// How much more an event per message may cost in a larger drill than in the smallest.
 const TOLERANCE: f64 = 1.1;
 
 /// Messages of a drill with such an outage, and events that the simulation ran for it.
 fn cost(rate_per_s: f64, outage_minutes: u64) -> (f64, f64) {
-    let mut scenario = scenario("outage");
-    let from = Duration::from_secs(300);
-    let until = from + Duration::from_secs(outage_minutes * 60);
-    scenario.dependency = vec![(from, Dependency::Failing), (until, Dependency::Healthy)];
-    scenario.length = until + Duration::from_secs(900);
-    scenario.traffic[0].rate_per_s = rate_per_s;
-    scenario.traffic[0].until = scenario.length;
+    let scenario = outage_of(Duration::from_secs(outage_minutes * 60), rate_per_s);
     let told = drill(&scenario, 1, false);
     assert_eq!(told.report.exit_code(), 0, "{}", told.story());
     (told.report.sent as f64, told.events_run as f64)

@@ -1,15 +1,11 @@
 //! What the workflow costs, counted in the model and priced by the list: the table in docs/benchmarks.md is this one.
 
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::scenario;
 use drill::faults::FaultKind;
 use drill::report::{Entry, Observer};
-use drill::scenario::Dependency;
+use drill::scenario::outage_of;
 use drill::scribe::Tally;
 use drill::sim::Time;
 use drill::{Options, run};
@@ -53,13 +49,7 @@ struct Bill {
 
 impl Bill {
     fn of(outage_minutes: u64) -> Bill {
-        let mut scenario = scenario("outage");
-        let from = Duration::from_secs(300);
-        let until = from + Duration::from_secs(outage_minutes * 60);
-        scenario.dependency = vec![(from, Dependency::Failing), (until, Dependency::Healthy)];
-        scenario.length = until + Duration::from_secs(900);
-        scenario.traffic[0].rate_per_s = 2.0;
-        scenario.traffic[0].until = scenario.length;
+        let scenario = outage_of(Duration::from_secs(outage_minutes * 60), 2.0);
         let mut states = States::default();
         let report = run(&scenario, Options { baseline: false, ..Options::seeded(1) }, &mut states);
         assert_eq!(report.expect("the scenario can be run").exit_code(), 0);

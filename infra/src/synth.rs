@@ -142,7 +142,7 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
         watched.push(Watched { name, circuit, guarded: &guarded[name], machine, alarm });
         definitions.insert(name.clone(), definition.text);
     }
-    reconciler(&mut template, &assets, config, &shared, &watched)?;
+    reconciler(&mut template, &assets, &shared, &watched)?;
     signal(&mut template, &assets, config, &shared)?;
     let assembly =
         Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };

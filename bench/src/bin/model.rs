@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use drill::faults::FaultKind;
 use drill::report::{Entry, Observer};
-use drill::scenario::{Dependency, Scenario, find};
+use drill::scenario::outage_of;
 use drill::scribe::Tally;
 use drill::sim::Time;
 use drill::{Options, run, swarm};
@@ -38,7 +38,8 @@ fn main() -> anyhow::Result<()> {
     println!("| Messages/s | Outage | Messages | Simulated | Wall | Simulated s per s | Wall per message |");
     println!("|---|---|---|---|---|---|---|");
     for (rate_per_s, outage_minutes) in OUTAGES {
-        let scenario = outage(rate_per_s, outage_minutes)?;
+        let mut scenario = outage_of(Duration::from_secs(outage_minutes * 60), rate_per_s);
+        scenario.settle_limit = Duration::from_secs(24 * 3_600);
         let options = Options { baseline: false, ..Options::seeded(1) };
         let (report, wall_s) = timed(|| run(&scenario, options, &mut Silent));
         let report = report?;
@@ -65,19 +66,6 @@ fn main() -> anyhow::Result<()> {
         wall_s * 1e3 / SYNTH_COUNT as f64
     );
     Ok(())
-}
-
-/// The scenario `outage` with this traffic and this length.
-fn outage(rate_per_s: f64, outage_minutes: u64) -> anyhow::Result<Scenario> {
-    let mut scenario = find("outage").context("there is no scenario `outage`")?;
-    let from = Duration::from_secs(300);
-    let until = from + Duration::from_secs(outage_minutes * 60);
-    scenario.dependency = vec![(from, Dependency::Failing), (until, Dependency::Healthy)];
-    scenario.length = until + Duration::from_secs(900);
-    scenario.settle_limit = Duration::from_secs(24 * 3_600);
-    scenario.traffic[0].rate_per_s = rate_per_s;
-    scenario.traffic[0].until = scenario.length;
-    Ok(scenario)
 }
 
 /// What `work` gives, and the seconds that it took.

@@ -81,13 +81,13 @@ impl Cloud {
         let bus = Bus { account: &self.account, region: &self.region };
         let mut next_id = || self.next_event_id();
         let outcome = put_events(request, &bus, self.now_ms() as i64, &mut next_id)?;
-        for (_, event) in &outcome.events {
-            self.observe(&Observation::Kept { place: "an event", value: event });
+        for (_, event) in outcome.events {
+            self.observe(&Observation::Kept { place: "an event", value: &event });
             let name = event.get("detail-type").and_then(Value::as_str).unwrap_or_default();
             self.observe(&Observation::Announced(name));
-            self.note(Topic::Event, format!("{name}{}", summary(event)));
-            self.with_scribe(|scribe| scribe.event(event.clone()));
-            self.publish(event.clone());
+            self.note(Topic::Event, format!("{name}{}", summary(&event)));
+            self.publish(&event);
+            self.with_scribe(|scribe| scribe.event(event));
         }
         Ok(outcome.answer)
     }
@@ -99,9 +99,9 @@ impl Cloud {
     }
 
     /// Brings an event to the targets of every rule that matches it, at least once.
-    fn publish(&self, event: Value) {
+    fn publish(&self, event: &Value) {
         for (index, rule) in self.rules.rules.iter().enumerate() {
-            if !rule.matches(&event) {
+            if !rule.matches(event) {
                 continue;
             }
             for target in 0..rule.targets.len() {
@@ -224,7 +224,7 @@ impl Cloud {
                 "status": status,
             },
         });
-        self.publish(event);
+        self.publish(&event);
     }
 
     /// The event of the alarm's next change to ALARM reaches nobody.
@@ -290,7 +290,7 @@ impl Cloud {
         if change.state.value == StateValue::Alarm && self.rules.loses_alarm_event.take() {
             self.note(Topic::Drill, "the alarm's event is lost");
         } else {
-            self.publish(event);
+            self.publish(&event);
         }
         // A rule names only alarms that come before its own, so this ends.
         for composite in self.composites_changed_by(change) {
@@ -323,7 +323,7 @@ impl Cloud {
         let event = self.rules.last_alarm_event.borrow().clone();
         if let Some(event) = event {
             self.note(Topic::Drill, "the alarm's last event is delivered again");
-            self.publish(event);
+            self.publish(&event);
         }
     }
 

@@ -99,13 +99,18 @@ impl<'a> Ports<'a> {
     /// what it had copied; any other has no excuse.
     pub fn end(&self, killed: bool) {
         if killed {
-            self.excuse(self.held.borrow().values().copied());
+            self.excuse_held();
         }
         if !killed && !self.struck.get() {
             for trace in self.copied.borrow().iter() {
                 self.cloud.observe(&Observation::CopyLeftBeside { trace: *trace });
             }
         }
+    }
+
+    /// A fault keeps it from giving back whatever it has received.
+    fn excuse_held(&self) {
+        self.excuse(self.held.borrow().values().copied());
     }
 
     fn excuse(&self, traces: impl Iterator<Item = u32>) {
@@ -146,7 +151,7 @@ impl<'a> Ports<'a> {
         if operation == "Invoke" && !matches!(verdict, CallVerdict::Pass | CallVerdict::Delay(_)) {
             // What the consumer was not given, or not seen to be given, may still be tried by it: it is not given back. On a
             // FIFO queue it cannot be copied either.
-            self.excuse(self.held.borrow().values().copied());
+            self.excuse_held();
         }
         match verdict {
             CallVerdict::Pass => Ok(Answer::Prompt),
@@ -632,7 +637,7 @@ impl Circuits for Ports<'_> {
         // Whoever was overtaken after its execution died, or cannot know, may not try what it has received. On a FIFO queue
         // it cannot copy it either.
         if epoch != self.epoch || !matches!(way, Ok(Answer::Prompt | Answer::Late(_))) {
-            self.excuse(self.held.borrow().values().copied());
+            self.excuse_held();
         }
         let way = way?;
         self.fenced_at.set(Some(self.cloud.now()));

@@ -87,6 +87,13 @@ fn outage() -> Scenario {
     outage_until("outage", "a dependency is down for 40 minutes", minutes(45))
 }
 
+/// The scenario `outage` with another length and another rate, messages per second, for those who measure.
+pub fn outage_of(length: Duration, rate_per_s: f64) -> Scenario {
+    let mut scenario = outage_until("outage", "a dependency is down", minutes(5) + length);
+    scenario.traffic[0].rate_per_s = rate_per_s;
+    scenario
+}
+
 fn long_outage() -> Scenario {
     let mut scenario = outage_until("long_outage", "a dependency is down for 12 hours", minutes(5 + 12 * 60));
     scenario.traffic[0].rate_per_s = 20.0;

@@ -15,7 +15,7 @@ use workflow::config::CircuitConfig;
 use crate::cloud::Knobs;
 use crate::faults::FaultPlan;
 
-pub use self::catalogue::{all, find};
+pub use self::catalogue::{all, find, outage_of};
 pub use self::ending::Standing;
 
 /// One scenario: a configuration, traffic, what happens to the dependency, what people do meanwhile, and how it is to

@@ -55,13 +55,11 @@ fn alarm_event_lost() -> Scenario {
 }
 
 fn overruled_while_open() -> Scenario {
-    let mut scenario = outage_until(
+    let mut scenario = seldom_probed(
         "overruled_while_open",
         "an operator enables the mapping in the middle of a long wait; the breaker yields",
         minutes(19),
     );
-    // The next probe, which would see it by itself, is an hour away.
-    scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
     scenario.actions = vec![(minutes(20), Action::EnableMapping)];
     scenario
 }
@@ -110,7 +108,7 @@ fn owner_dies_after_close() -> Scenario {
     scenario
 }
 
-/// Probes an hour apart, so that nothing but a signal closes the circuit sooner.
+/// Probes an hour apart, so that none of them sees by itself what the scenario is about.
 fn seldom_probed(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
     let mut scenario = outage_until(name, summary, until);
     scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };

@@ -7,6 +7,7 @@ pub mod alarms;
 pub mod breaker;
 pub mod example;
 pub mod function;
+pub mod invocation;
 pub mod reconciler;
 pub mod shared;
 pub mod signal;

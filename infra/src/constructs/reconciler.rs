@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use workflow::circuit::watch_key;
-use workflow::config::{AlarmSignal, BreakerConfig, CircuitConfig};
+use workflow::config::{AlarmSignal, CircuitConfig};
 use workflow::contract::{ENV_CIRCUIT_TABLE, FunctionKind};
 use workflow::definition::RECONCILER_TIMEOUT_S;
 
@@ -13,12 +13,12 @@ use super::Guarded;
 use super::alarms::TripAlarm;
 use super::breaker::EVENT_BUS;
 use super::function::{FunctionSettings, function};
-use super::shared::Shared;
+use super::invocation::Invocation;
+use super::shared::{Shared, wake_owners};
 use crate::assets::Assets;
 use crate::error::SynthError;
 use crate::policy::{Condition, Statement};
-use crate::resources::events::{RetryPolicy, Rule, Target};
-use crate::resources::lambda::Permission;
+use crate::resources::events::RetryPolicy;
 use crate::template::{Handle, Scope, Template};
 use crate::text::Text;
 
@@ -51,19 +51,16 @@ pub struct Watched<'a> {
 pub fn reconciler(
     template: &mut Template,
     assets: &Assets,
-    config: &BreakerConfig,
     shared: &Shared,
     watched: &[Watched<'_>],
 ) -> Result<(), SynthError> {
-    let retention_days =
-        config.circuits.values().map(|circuit| circuit.logs.retention_days).max().unwrap_or(1);
     let settings = FunctionSettings {
         kind: FunctionKind::Reconciler,
         description: "Compares what is with what should be, and starts an execution where one is missing",
         timeout_s: RECONCILER_TIMEOUT_S,
         variables: BTreeMap::from([(ENV_CIRCUIT_TABLE, shared.table.reference())]),
         statements: statements(shared, watched),
-        retention_days,
+        retention_days: shared.retention_days,
     };
     let handle = function(template, &Scope::root(), assets, settings)?;
     for circuit in watched {
@@ -113,55 +110,35 @@ fn statements(shared: &Shared, watched: &[Watched<'_>]) -> Vec<Statement> {
                 ))
             }),
         ),
-        // This action knows no resources. Whom it reaches is decided by the token, which only the table holds.
-        Statement::allow("WakeOwners", &["states:SendTaskSuccess"], vec!["*".into()]),
+        wake_owners(),
         Statement::allow("Announce", &["events:PutEvents"], vec![Text::sub(bus)]),
     ]
 }
 
 fn rule(template: &mut Template, watched: &Watched<'_>, function: &Handle) {
-    let scope = Scope::root().child(watched.name);
-    let target = Target {
+    let invocation = Invocation {
         id: "Reconciler",
-        arn: function.arn(),
-        role_arn: None,
+        description: format!(
+            "Looks at circuit {} every minute, and when an execution of it failed",
+            watched.name
+        ),
+        // It is also what makes up for an invocation that was lost.
+        schedule_expression: Some(SCHEDULE),
+        event_pattern: json!({
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "stateMachineArn": [watched.machine.reference()],
+                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            },
+        }),
         input: Some(input(watched)),
-        input_transformer: None,
         retry_policy: RetryPolicy {
             maximum_event_age_in_seconds: MAX_AGE_S,
             maximum_retry_attempts: MAX_ATTEMPTS,
         },
-        // The schedule is what makes up for an invocation that was lost.
-        dead_letter_config: None,
     };
-    let rule = template.resource(
-        &scope.child("ReconcileRule"),
-        Rule {
-            description: format!(
-                "Looks at circuit {} every minute, and when an execution of it failed",
-                watched.name
-            ),
-            schedule_expression: Some(SCHEDULE),
-            event_pattern: json!({
-                "source": ["aws.states"],
-                "detail-type": ["Step Functions Execution Status Change"],
-                "detail": {
-                    "stateMachineArn": [watched.machine.reference()],
-                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-                },
-            }),
-            targets: vec![target],
-        },
-    );
-    template.resource(
-        &scope.child("ReconcilePermission"),
-        Permission {
-            action: "lambda:InvokeFunction",
-            function_name: function.reference(),
-            principal: "events.amazonaws.com",
-            source_arn: rule.arn(),
-        },
-    );
+    invocation.add_to(template, &Scope::root().child(watched.name), "Reconcile", function);
 }
 
 /// A [`workflow::contract::ReconcileRequest`], with what only a deployment knows filled in.

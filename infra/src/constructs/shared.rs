@@ -31,6 +31,8 @@ pub struct Shared {
     pub rejitter: Handle,
     /// The function `queue`.
     pub queue: Handle,
+    /// Days for which the logs of functions are kept that serve every circuit: as many as the most careful one asks for.
+    pub retention_days: u32,
 }
 
 /// Adds the shared resources. The functions' roles name exactly what `guarded` lists.
@@ -45,7 +47,6 @@ pub fn shared(
 ) -> Result<Shared, SynthError> {
     let table = table(template, config);
     let circuits: Vec<&CircuitConfig> = config.circuits.values().collect();
-    // The functions serve every circuit, so their logs are kept for as long as the most careful circuit asks.
     let retention_days = circuits.iter().map(|circuit| circuit.logs.retention_days).max().unwrap_or(1);
     let mut add = |kind, description, timeout_s, statements| {
         let variables = BTreeMap::from([(ENV_CIRCUIT_TABLE, table.reference())]);
@@ -83,7 +84,13 @@ pub fn shared(
         "Name of the table with the circuits' states",
         &table.reference(),
     );
-    Ok(Shared { table, mapping, probe, rejitter, queue })
+    Ok(Shared { table, mapping, probe, rejitter, queue, retention_days })
+}
+
+/// Leave to end the waits of open circuits. The action knows no resources: whom it reaches is decided by the token, which only
+/// the table holds.
+pub fn wake_owners() -> Statement {
+    Statement::allow("WakeOwners", &["states:SendTaskSuccess"], vec!["*".into()])
 }
 
 fn table(template: &mut Template, config: &BreakerConfig) -> Handle {

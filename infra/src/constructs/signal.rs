@@ -9,12 +9,12 @@ use workflow::definition::SIGNAL_TIMEOUT_S;
 use workflow::events::{DOWNSTREAM_RECOVERED, REQUEST_SOURCE};
 
 use super::function::{FunctionSettings, function};
-use super::shared::Shared;
+use super::invocation::Invocation;
+use super::shared::{Shared, wake_owners};
 use crate::assets::Assets;
 use crate::error::SynthError;
 use crate::policy::Statement;
-use crate::resources::events::{RetryPolicy, Rule, Target};
-use crate::resources::lambda::Permission;
+use crate::resources::events::RetryPolicy;
 use crate::template::{Scope, Template};
 use crate::text::Text;
 
@@ -33,8 +33,6 @@ pub fn signal(
     config: &BreakerConfig,
     shared: &Shared,
 ) -> Result<(), SynthError> {
-    let retention_days =
-        config.circuits.values().map(|circuit| circuit.logs.retention_days).max().unwrap_or(1);
     let dependencies: BTreeMap<&String, &Option<String>> =
         config.circuits.iter().map(|(name, circuit)| (name, &circuit.dependency)).collect();
     let settings = FunctionSettings {
@@ -47,43 +45,24 @@ pub fn signal(
         ]),
         statements: vec![
             Statement::allow("ReadCircuits", &["dynamodb:GetItem"], vec![shared.table.arn()]),
-            // This action knows no resources. Whom it reaches is decided by the token, which only the table holds.
-            Statement::allow("WakeOwners", &["states:SendTaskSuccess"], vec!["*".into()]),
+            wake_owners(),
         ],
-        retention_days,
+        retention_days: shared.retention_days,
     };
     let scope = Scope::root();
     let handle = function(template, &scope, assets, settings)?;
-    let target = Target {
+    // A signal that is lost costs what is left of the wait.
+    let invocation = Invocation {
         id: "Signal",
-        arn: handle.arn(),
-        role_arn: None,
+        description: "Probes at once when a dependency says that it has recovered".to_owned(),
+        schedule_expression: None,
+        event_pattern: json!({ "source": [REQUEST_SOURCE], "detail-type": [DOWNSTREAM_RECOVERED] }),
         input: None,
-        input_transformer: None,
         retry_policy: RetryPolicy {
             maximum_event_age_in_seconds: MAX_AGE_S,
             maximum_retry_attempts: MAX_ATTEMPTS,
         },
-        // A signal that is lost costs what is left of the wait.
-        dead_letter_config: None,
     };
-    let rule = template.resource(
-        &scope.child("SignalRule"),
-        Rule {
-            description: "Probes at once when a dependency says that it has recovered".to_owned(),
-            schedule_expression: None,
-            event_pattern: json!({ "source": [REQUEST_SOURCE], "detail-type": [DOWNSTREAM_RECOVERED] }),
-            targets: vec![target],
-        },
-    );
-    template.resource(
-        &scope.child("SignalPermission"),
-        Permission {
-            action: "lambda:InvokeFunction",
-            function_name: handle.reference(),
-            principal: "events.amazonaws.com",
-            source_arn: rule.arn(),
-        },
-    );
+    invocation.add_to(template, &scope, "Signal", &handle);
     Ok(())
 }

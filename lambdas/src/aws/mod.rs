@@ -65,9 +65,7 @@ impl Cloud {
     /// # Errors
     /// [`MissingVariable`] when the table's name is not in the environment.
     pub async fn connect() -> Result<Cloud, MissingVariable> {
-        let missing =
-            MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
-        let table = std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)?;
+        let table = table_name()?;
         Ok(Cloud::new(&load().await, table))
     }
 
@@ -92,6 +90,12 @@ impl Cloud {
             table,
         }
     }
+}
+
+/// Name of the `CircuitStatus` table, as the environment has it.
+fn table_name() -> Result<String, MissingVariable> {
+    let missing = MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
+    std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)
 }
 
 /// The stack's circuits, as the environment names them.

@@ -9,11 +9,11 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
 use workflow::circuit::{CircuitState, Phase, item, watch, watch_key};
-use workflow::contract::{ENV_CIRCUIT_TABLE, TripRequest, WaitCommand};
+use workflow::contract::{TripRequest, WaitCommand};
 use workflow::events::SOURCE;
 
 use super::error::{Text, call_error, incomplete};
-use super::{Cloud, MissingVariable, load};
+use super::{Cloud, MissingVariable, load, table_name};
 use crate::ports::{
     AlarmView, Alarms, Announcements, CallError, CallErrorKind, CircuitItem, CircuitItems, Clock,
     EventSourceMappings, Executions, MappingDescription, MappingUpdate, Watch,
@@ -34,9 +34,7 @@ impl ReconcilerCloud {
     /// # Errors
     /// [`MissingVariable`] when the table's name is not in the environment.
     pub async fn connect() -> Result<ReconcilerCloud, MissingVariable> {
-        let missing =
-            MissingVariable { name: ENV_CIRCUIT_TABLE, meaning: "the name of the CircuitStatus table" };
-        let table = std::env::var(ENV_CIRCUIT_TABLE).map_err(|_| missing)?;
+        let table = table_name()?;
         let config = load().await;
         Ok(ReconcilerCloud {
             cloud: Cloud::new(&config, table),
