@@ -373,6 +373,7 @@ pub struct DrillAslArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help(
     "  breaker tune --circuit orders --traffic orders.csv
+  breaker tune --circuit orders --from-cloudwatch 14d --profile prod
   breaker tune --rate 3 --outage 10m --outage 6h
   breaker tune --circuit orders --traffic orders.csv --write
   breaker tune --traffic orders.csv --json | jq .changes",
@@ -389,6 +390,12 @@ pub struct TuneArgs {
     /// Your traffic: CSV with the columns time and messages.
     #[arg(long, value_name = "FILE", conflicts_with = "rate")]
     pub traffic: Option<PathBuf>,
+
+    /// Your traffic as CloudWatch has counted it: what was sent to the circuit's queue in the last 14 days, or as long as you
+    /// say (1h to 400d). Needs a `breaker` that was built with the feature `aws`, and cloudwatch:GetMetricData.
+    #[arg(long, value_name = "LENGTH", num_args = 0..=1, default_missing_value = "14d", conflicts_with_all = ["traffic", "rate"],
+          value_parser = lookback)]
+    pub from_cloudwatch: Option<Duration>,
 
     /// A steady rate instead, in messages per second.
     #[arg(long, value_name = "N", default_value_t = 10.0, allow_negative_numbers = true, value_parser = rate)]
@@ -417,6 +424,15 @@ pub struct TuneArgs {
     /// Print everything as one JSON object on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
+
+    /// Which account CloudWatch is asked in; the Region is that of the queue's ARN.
+    #[command(flatten, next_help_heading = "With --from-cloudwatch")]
+    pub target: TargetArgs,
+}
+
+/// How far back CloudWatch is asked: its data points of an hour are kept for 455 days.
+fn lookback(text: &str) -> Result<Duration, String> {
+    length(text, 3_600..=400 * 86_400, "allowed are lengths from 1h to 400d, such as 14d")
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -105,12 +105,5 @@ fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refus
 
 #[cfg(not(feature = "aws"))]
 fn on_aws(command: &AwsCommand, _printer: &mut Printer) -> Result<ExitCode, Refusal> {
-    Err(problem::Problem::error(format!(
-        "this breaker was built without AWS, so it cannot {}",
-        command.name()
-    ))
-    .hint(
-        "install it with AWS: cargo install --path . --features aws; or run cargo run --features aws -- ...",
-    )
-    .into())
+    Err(problem::Problem::without_aws(command.name()).into())
 }

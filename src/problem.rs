@@ -43,6 +43,14 @@ impl Problem {
         problem
     }
 
+    /// What this build cannot do.
+    #[cfg(not(feature = "aws"))]
+    pub fn without_aws(what: &str) -> Problem {
+        Problem::error(format!("this breaker was built without AWS, so it cannot {what}")).hint(
+            "install it with AWS: cargo install --path . --features aws; or run cargo run --features aws -- ...",
+        )
+    }
+
     /// Adds an explanation of several lines, such as an excerpt of the input.
     pub fn detail(mut self, text: impl Into<String>) -> Problem {
         self.lines.push((None, text.into()));

@@ -10,9 +10,7 @@ use crate::problem::{Problem, Refusal};
 /// Refuses: this `breaker` cannot talk to AWS.
 #[cfg(not(feature = "aws"))]
 pub fn run(_scenario: &Scenario, _options: &RunOptions, _printer: &mut Printer) -> Result<ExitCode, Refusal> {
-    Err(Problem::error("this breaker was built without the commands that talk to AWS")
-        .hint("install it with them: cargo install --path . --features aws")
-        .into())
+    Err(Problem::without_aws("run a drill on a deployed stack").into())
 }
 
 #[cfg(feature = "aws")]

@@ -10,6 +10,8 @@ use drill::tune::{Aim, Candidate, Line, Measure, Outcome, Profile, Setting, Valu
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+#[cfg(feature = "aws")]
+use super::aws::traffic::from_cloudwatch;
 use crate::args::TuneArgs;
 use crate::config_file::{self, DEFAULT_FILE, choose_circuit};
 use crate::exit::ExitCode;
@@ -34,12 +36,14 @@ pub fn run(args: &TuneArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> 
     }
     let config = config_file::load_quietly(args.config.as_deref(), printer)?;
     let name = choose_circuit(config.circuits.keys(), args.circuit.as_deref())?.to_owned();
-    let profile = match &args.traffic {
-        Some(path) => profile(path)?,
-        None => Profile::steady(args.rate),
+    let circuit = config.circuits[&name].clone();
+    let profile = match (&args.traffic, args.from_cloudwatch) {
+        (Some(path), _) => profile(path)?,
+        (None, Some(length)) => from_cloudwatch(&name, &circuit, length, &args.target, printer)?,
+        (None, None) => Profile::steady(args.rate),
     };
     let aim = Aim {
-        circuit: config.circuits[&name].clone(),
+        circuit,
         profile,
         outages: args.outages.clone(),
         base_error_percent: args.base_error_percent,
@@ -75,6 +79,17 @@ pub fn run(args: &TuneArgs, printer: &mut Printer) -> Result<ExitCode, Refusal> 
         None => {}
     }
     Ok(ExitCode::Done)
+}
+
+#[cfg(not(feature = "aws"))]
+fn from_cloudwatch(
+    _name: &str,
+    _circuit: &workflow::config::CircuitConfig,
+    _length: Duration,
+    _target: &crate::args::TargetArgs,
+    _printer: &mut Printer,
+) -> Result<Profile, Refusal> {
+    Err(Problem::without_aws("ask CloudWatch").into())
 }
 
 fn threads(given: Option<u16>) -> NonZeroUsize {

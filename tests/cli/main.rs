@@ -39,6 +39,10 @@ fn every_command_explains_itself() {
     check("help_doctor", &["doctor", "--help"]);
     check("help_diff", &["diff", "--help"]);
     check("help_deploy", &["deploy", "--help"]);
+    for order in ["status", "watch", "trip", "close", "hold", "release", "probe"] {
+        check(&format!("help_{order}"), &[order, "--help"]);
+    }
+    check("help_signal_recovered", &["signal", "recovered", "--help"]);
     check("help_history", &["history", "--help"]);
     check("help_destroy", &["destroy", "--help"]);
     check("help_config", &["config", "--help"]);

@@ -37,7 +37,7 @@ const LISTS: [(&str, Request<'static>); 11] = [
 /// One of the three ways in which AWS's services are asked.
 #[derive(Clone, Copy)]
 enum Request<'a> {
-    Query(&'static str, &'static str),
+    Query(&'static str, &'a str),
     Get(&'static str, &'a str),
     Put(&'static str, &'a str),
     Json(&'static str, &'static str),
@@ -174,6 +174,17 @@ impl MiniStack {
         const CREATE: &str = "CreateStack&StackName=foreign&TemplateBody=%7B%22Resources%22%3A%7B%22Theirs%22%3A%7B%22Type%22\
                               %3A%22AWS%3A%3ASQS%3A%3AQueue%22%7D%7D%7D";
         let answer = self.call(Request::Query("cloudformation", CREATE), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Has its CloudWatch count messages that were sent to a queue.
+    pub fn put_sent(&self, queue: &str, at_s: u64, count: u32) {
+        let put = format!(
+            "PutMetricData&Namespace=AWS/SQS&MetricData.member.1.MetricName=NumberOfMessagesSent\
+             &MetricData.member.1.Dimensions.member.1.Name=QueueName&MetricData.member.1.Dimensions.member.1.Value={queue}\
+             &MetricData.member.1.Timestamp={at_s}&MetricData.member.1.Value={count}"
+        );
+        let answer = self.call(Request::Query("monitoring", &put), "");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 

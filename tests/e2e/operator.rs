@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::ministack::{MiniStack, pause};
+use crate::terminal::Terminal;
 use crate::{STACK, binaries, breaker, run, stack};
 
 /// How often a circuit is looked at until it has come to where it is going.
@@ -41,6 +42,27 @@ impl Desk {
         let mut command = breaker(&self.0);
         command.args(["signal", "recovered", "example", "--reason", "rehearsal"]).args(self.0.target());
         run(&mut command, &self.0)
+    }
+
+    /// Looks at the open circuit on a terminal, and leaves by a key and by a signal.
+    fn watch(&self) {
+        let watch = || {
+            let mut command = breaker(&self.0);
+            command.args(["watch", "--stack", STACK]).args(self.0.target());
+            let terminal = Terminal::run(&command);
+            terminal.wait_for(&["in charge", "anna: rehearsal", "Disabled", "q quit"]);
+            terminal
+        };
+        let mut terminal = watch();
+        terminal.press("?");
+        terminal.wait_for(&["q, Esc, Ctrl-C"]);
+        terminal.press("q");
+        let ended = terminal.end();
+        assert_eq!(ended.code(), Some(0), "{ended}");
+        let terminal = watch();
+        terminal.signal("TERM");
+        let ended = terminal.end();
+        assert_eq!(ended.code(), Some(0), "{ended}");
     }
 
     fn status(&self) -> Value {
@@ -106,6 +128,7 @@ fn operators_hold_release_trip_and_close_a_circuit() {
     for answer in ANSWERS {
         assert!(told.contains(&format!("  {answer}")), "{answer} is missing:\n{told}");
     }
+    desk.watch();
     desk.command(&["close", "example", "--reason", "enough", "--as", "anna", "--yes"], 0);
     let closed = desk.wait_until("closed", |status| status["state"] == "closed");
     assert_eq!(closed["mapping"], "Enabled", "{closed}");

@@ -15,6 +15,7 @@ mod history;
 mod plan;
 mod recovery;
 mod stack;
+mod traffic;
 mod watch;
 
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub use self::history::{Past, past};
 pub use self::plan::{Plan, Wanted, plan};
 pub use self::recovery::signal_recovered;
 pub use self::stack::{ResourceEvent, StackOutput, StackState, describe as describe_stack};
+pub use self::traffic::{METRIC as SENT_METRIC, Stretch, messages_sent};
 
 /// Attempts of one call, the first included. Throttles are answered within seconds, so that many cost little.
 const CALL_ATTEMPT_COUNT: u32 = 8;

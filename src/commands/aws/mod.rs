@@ -11,6 +11,7 @@ mod plan_text;
 pub mod signal;
 pub mod status;
 mod status_text;
+pub mod traffic;
 pub mod watch;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use infra::aws::{self, Account, Circuit, CloudError, Target};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use workflow::status::Facts;
 
@@ -26,6 +26,9 @@ const PAST_LIMIT: Duration = Duration::from_secs(60);
 /// Readings of the record after the circuit's item has changed: the second has what is announced right after the change.
 const PAST_READINGS: u8 = 2;
 
+/// Most rounds that are let pass before a record that could not be read is asked for again.
+const MAX_PAST_PAUSE: u32 = 32;
+
 /// Reads an account for the view.
 pub struct Reader {
     target: Target,
@@ -38,6 +41,11 @@ pub struct Reader {
     has_failed: bool,
     news: UnboundedSender<News>,
     asked: UnboundedReceiver<Asked>,
+    /// Whether a record is being read, beside the rounds: a long incident's takes longer than the pause between two.
+    is_reading_past: bool,
+    /// Of which circuit one was read, and whether that went well.
+    past_sender: UnboundedSender<(usize, bool)>,
+    past_read: UnboundedReceiver<(usize, bool)>,
 }
 
 /// What is known of when a circuit's record has to be read.
@@ -47,6 +55,10 @@ struct PastState {
     item: Option<BTreeMap<String, String>>,
     /// Readings of the record that are still to be made.
     due_count: u8,
+    /// Readings that failed, one after the other.
+    failed_count: u32,
+    /// Rounds that are let pass before the next reading.
+    pause_rounds: u32,
 }
 
 impl PastState {
@@ -55,6 +67,28 @@ impl PastState {
         if self.item.as_ref() != Some(item) {
             self.item = Some(item.clone());
             self.due_count = PAST_READINGS;
+        }
+    }
+
+    /// Whether the record is to be read in this round.
+    fn is_due(&mut self) -> bool {
+        if self.due_count == 0 {
+            return false;
+        }
+        let is_now = self.pause_rounds == 0;
+        self.pause_rounds = self.pause_rounds.saturating_sub(1);
+        is_now
+    }
+
+    /// Takes note of how a reading went. One that is refused will be refused again: it is asked for ever less often.
+    fn end(&mut self, is_read: bool) {
+        if is_read {
+            self.due_count = self.due_count.saturating_sub(1);
+            self.failed_count = 0;
+            self.pause_rounds = 0;
+        } else {
+            self.failed_count += 1;
+            self.pause_rounds = 2u32.saturating_pow(self.failed_count).min(MAX_PAST_PAUSE);
         }
     }
 }
@@ -70,7 +104,21 @@ impl Reader {
         asked: UnboundedReceiver<Asked>,
     ) -> Reader {
         let pasts = vec![PastState::default(); circuits.len()];
-        Reader { target, account, circuits, every, chosen: 0, pasts, has_failed: false, news, asked }
+        let (past_sender, past_read) = unbounded_channel();
+        Reader {
+            target,
+            account,
+            circuits,
+            every,
+            chosen: 0,
+            pasts,
+            has_failed: false,
+            news,
+            asked,
+            is_reading_past: false,
+            past_sender,
+            past_read,
+        }
     }
 
     /// Reads for as long as it is polled.
@@ -103,7 +151,7 @@ impl Reader {
         while let Some((index, outcome)) = readings.next().await {
             self.note(index, outcome);
         }
-        self.read_past().await;
+        self.read_past();
     }
 
     fn note(&mut self, index: usize, outcome: Result<Facts, Trouble>) {
@@ -119,19 +167,33 @@ impl Reader {
         }
     }
 
-    /// Reads the record of the chosen circuit, if there may be something new on it. It takes more calls than everything else.
-    async fn read_past(&mut self) {
+    /// Begins to read the record of the chosen circuit, if there may be something new on it. It takes more calls than everything else.
+    fn read_past(&mut self) {
         let index = self.chosen;
-        if self.pasts[index].due_count == 0 {
+        if self.is_reading_past || !self.pasts[index].is_due() {
             return;
         }
-        let past = aws::past(&self.account, &self.circuits[index], EXECUTIONS_PER_INCIDENT);
-        match within(PAST_LIMIT, past).await {
-            Ok(past) => {
-                self.pasts[index].due_count -= 1;
-                self.tell(News::Past(index, past.records));
-            }
-            Err(trouble) => self.tell(News::PastNotRead(index, trouble)),
+        self.is_reading_past = true;
+        let (account, circuit) = (self.account.clone(), self.circuits[index].clone());
+        let (news, done) = (self.news.clone(), self.past_sender.clone());
+        // The task ends with the runtime.
+        tokio::spawn(async move {
+            let past = within(PAST_LIMIT, aws::past(&account, &circuit, EXECUTIONS_PER_INCIDENT)).await;
+            let is_read = past.is_ok();
+            // Nobody listens only when the view is gone.
+            let _ = news.send(match past {
+                Ok(past) => News::Past(index, past.records),
+                Err(trouble) => News::PastNotRead(index, trouble),
+            });
+            let _ = done.send((index, is_read));
+        });
+    }
+
+    fn note_past(&mut self, (index, is_read): (usize, bool)) {
+        self.is_reading_past = false;
+        self.pasts[index].end(is_read);
+        if index != self.chosen {
+            self.read_past();
         }
     }
 
@@ -142,6 +204,10 @@ impl Reader {
         loop {
             let asked = tokio::select! {
                 () = &mut pause => return,
+                Some(ended) = self.past_read.recv() => {
+                    self.note_past(ended);
+                    continue;
+                }
                 asked = self.asked.recv() => asked,
             };
             match asked {
@@ -150,11 +216,12 @@ impl Reader {
                     while let Ok(asked) = self.asked.try_recv() {
                         self.choose(asked);
                     }
+                    self.pasts[self.chosen].pause_rounds = 0;
                     return;
                 }
                 Some(asked @ Asked::Choose(_)) => {
                     self.choose(asked);
-                    self.read_past().await;
+                    self.read_past();
                 }
                 Some(Asked::Nothing | Asked::Quit) => {}
                 None => pending().await,
@@ -205,6 +272,23 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, CloudEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_asked_for_ever_less_often() {
+        let mut past = PastState { due_count: 1, ..PastState::default() };
+        let mut asked_in = Vec::new();
+        for round in 0..100 {
+            if past.is_due() {
+                asked_in.push(round);
+                past.end(false);
+            }
+        }
+        assert_eq!(asked_in, [0, 3, 8, 17, 34, 67]);
+        past.pause_rounds = 0;
+        assert!(past.is_due(), "somebody has asked for it");
+        past.end(true);
+        assert!(!past.is_due());
+    }
 
     #[test]
     fn the_record_is_read_when_the_item_has_changed() {
