@@ -216,6 +216,19 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "ramp",
+        about: "By which steps the mapping comes back to its own concurrency after a recovery. Traffic that fails opens the\n\
+                # circuit again.",
+        settings: &[
+            setting(
+                "concurrency_counts",
+                "MaximumConcurrency of each step; after the last one the mapping gets its own settings. Empty: no ramp.",
+                Words("at most 10 numbers from 2 to 1,000, each more than the one before"),
+            ),
+            setting("step_s", "How long each step is watched.", Range(120.0, 3_600.0, "seconds")),
+        ],
+    },
+    Section {
         name: "retention",
         about: "What is done against messages that expire while they wait.",
         settings: &[optional(

@@ -50,6 +50,8 @@ async fn pipeline(strategy: RejitterStrategy, cloud: &Cloud) -> anyhow::Result<(
         strategy,
         drain_per_s: DRAIN_PER_S,
         invocations_count: 1,
+        ramp_s: 0,
+        only_plans: false,
         max_receive_count: Some(15),
         progress: None,
     };

@@ -99,7 +99,9 @@ impl Scribe {
                 let from = Time::from_ms(progress("spread_from_ms"));
                 let until = from + Duration::from_secs(spread_s(answer));
                 let shared = progress("share_count") > 1;
-                self.course.spread(at, from, until, progress("moved_count"), shared);
+                if !is_plan(answer) {
+                    self.course.spread(at, from, until, progress("moved_count"), shared);
+                }
                 self.note(at, Topic::Rejitter, spread(answer));
             }
             FunctionKind::Reconciler => {
@@ -133,13 +135,22 @@ fn verdict(answer: &Value) -> String {
     format!("{verdict}{detail}")
 }
 
+/// Whether the function has said only how it would spread.
+fn is_plan(answer: &Value) -> bool {
+    answer["done"] == false
+        && ["moved_count", "failed_count"].iter().all(|field| progress(answer, field) == 0)
+}
+
 fn spread(answer: &Value) -> String {
     let progress = |field: &str| progress(answer, field);
+    let strategy = answer.pointer("/progress/strategy").map(plain).unwrap_or_default();
+    if is_plan(answer) {
+        return format!("planned: the backlog is to arrive over {} s by {strategy}", spread_s(answer));
+    }
     format!(
-        "{} messages spread over {} s by {}, {} copied at their last receive",
+        "{} messages spread over {} s by {strategy}, {} copied at their last receive",
         progress("moved_count"),
         spread_s(answer),
-        answer.pointer("/progress/strategy").map(plain).unwrap_or_default(),
         progress("copied_count"),
     )
 }

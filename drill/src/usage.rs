@@ -25,7 +25,12 @@ pub mod price {
     pub const READ_UNIT: f64 = 0.125 / 1e6;
     /// One custom event. <https://aws.amazon.com/eventbridge/pricing/>
     pub const EVENT: f64 = 1.00 / 1e6;
+    /// One metric that `GetMetricData` is asked for. <https://aws.amazon.com/cloudwatch/pricing/>
+    pub const METRIC_READ: f64 = 0.01 / 1e3;
 }
+
+/// Metrics of one look at the traffic during a ramp: what was invoked, and what failed.
+const METRICS_PER_LOOK: u64 = 2;
 
 /// Write units of one write of the circuit's item: with a task token it is between 1 and 2 KB.
 const UNITS_PER_WRITE: u64 = 2;
@@ -73,6 +78,8 @@ pub struct Usage {
     pub reads: u64,
     /// Events that the breaker put on the bus.
     pub events: u64,
+    /// Metrics that the workflow asked CloudWatch for.
+    pub metrics_read: u64,
 }
 
 /// So much of something.
@@ -122,6 +129,7 @@ impl Usage {
             counted("SQS, by the breaker", self.sqs_requests, "requests", price::SQS_REQUEST),
             table,
             counted("EventBridge", self.events, "events", price::EVENT),
+            counted("CloudWatch", self.metrics_read, "metrics read", price::METRIC_READ),
         ]
     }
 
@@ -133,6 +141,7 @@ impl Usage {
     /// The breaker, or the workflow, called a service: an IAM action such as `sqs:ReceiveMessage`.
     pub(crate) fn called(&mut self, action: &str) {
         match action {
+            "cloudwatch:GetMetricData" => self.metrics_read += METRICS_PER_LOOK,
             "dynamodb:UpdateItem" | "dynamodb:PutItem" => self.writes += 1,
             "dynamodb:GetItem" => self.reads += 1,
             "events:PutEvents" => self.events += 1,
@@ -170,10 +179,13 @@ mod tests {
         for _ in 0..1_000_000 {
             usage.wasted.add(1_024, Duration::from_millis(100));
         }
+        for _ in 0..500 {
+            usage.called("cloudwatch:GetMetricData");
+        }
         usage.called("lambda:InvokeFunction");
         let costs: Vec<String> =
             usage.bill().iter().map(|charge| format!("{:.5}", charge.cost_usd)).collect();
-        assert_eq!(costs, ["1.86667", "0.10000", "0.00000", "0.40000", "0.12500", "0.00000"]);
-        assert_eq!(format!("{:.5}", usage.cost_usd()), "2.49167");
+        assert_eq!(costs, ["1.86667", "0.10000", "0.00000", "0.40000", "0.12500", "0.00000", "0.01000"]);
+        assert_eq!(format!("{:.5}", usage.cost_usd()), "2.50167");
     }
 }

@@ -94,7 +94,7 @@ fn messages_in_flight_that_are_taken_for_an_empty_queue_are_not_waited_for() {
 fn a_rejitter_by_copies_forgets_how_often_messages_were_received() {
     check(
         "backlog_of_200_spread",
-        |definition| payload(definition, "SpreadBacklog")["strategy"] = json!("requeue"),
+        |definition| payload(definition, "PlanSpread")["strategy"] = json!("requeue"),
         "no receive is forgotten",
     );
 }
@@ -130,11 +130,13 @@ fn metrics_with_a_period_of_their_own_are_seen_minutes_later() {
 
 #[test]
 fn a_close_that_does_not_wait_for_the_mapping_comes_before_it_is_enabled() {
-    check(
-        "mapping_busy_and_slow",
-        |definition| state(definition, "CheckEnabled")["Output"] = json!({ "done": true }),
-        "closed when it is enabled",
-    );
+    let name = "mapping_busy_and_slow";
+    let mut at_once = scenario(name);
+    // With a ramp the mapping is enabled long before.
+    at_once.circuit.ramp.concurrency_counts.clear();
+    let no_wait =
+        |definition: &mut Value| state(definition, "CheckEnabled")["Output"] = json!({ "done": true });
+    not_kept(name, tampered(&at_once, SEED, &no_wait), "closed when it is enabled");
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn a_rejitter_that_ends_with_its_time_misses_messages() {
 fn a_rejitter_that_does_not_follow_the_drain_rate_ends_in_a_burst() {
     check(
         "backlog_of_20000",
-        |definition| payload(definition, "SpreadBacklog")["drain_per_s"] = json!(10_000),
+        |definition| payload(definition, "PlanSpread")["drain_per_s"] = json!(10_000),
         "they arrive at the drain rate",
     );
 }
@@ -254,7 +256,7 @@ fn with_one_fixed_name_a_second_copy_of_the_stack_is_refused() {
 fn a_spread_that_takes_minutes_whatever_the_backlog_delivers_it_late() {
     check(
         "backlog_of_200_delivered",
-        |definition| payload(definition, "SpreadBacklog")["drain_per_s"] = json!(1),
+        |definition| payload(definition, "PlanSpread")["drain_per_s"] = json!(1),
         "the last comes soon",
     );
 }

@@ -18,6 +18,7 @@ const TRANSITION: f64 = 25.0;
 const WRITE_UNIT: f64 = 0.625;
 const READ_UNIT: f64 = 0.125;
 const EVENT: f64 = 1.0;
+const METRIC_READ: f64 = 10.0;
 const INVOCATION: f64 = 0.2;
 const GB_SECOND: f64 = 16.6667;
 /// What an invocation is taken to last, and its memory.
@@ -44,6 +45,7 @@ struct Bill {
     writes: f64,
     reads: f64,
     events: f64,
+    metrics_read: f64,
     invocations: f64,
 }
 
@@ -68,6 +70,7 @@ impl Bill {
             // Each function looks at the fence first.
             reads: entered("getItem") + invocations,
             events: entered("putEvents"),
+            metrics_read: 2.0 * entered("getMetricData"),
             invocations,
         }
     }
@@ -80,17 +83,19 @@ impl Bill {
             writes: each(|bill| bill.writes),
             reads: each(|bill| bill.reads),
             events: each(|bill| bill.events),
+            metrics_read: each(|bill| bill.metrics_read),
             invocations: each(|bill| bill.invocations),
         }
     }
 
     /// Name, quantity and price in US dollars per million of each line.
-    fn lines(self) -> [(&'static str, f64, f64); 6] {
+    fn lines(self) -> [(&'static str, f64, f64); 7] {
         [
             ("Step Functions transitions", self.transitions, TRANSITION),
             ("DynamoDB write units", self.writes, WRITE_UNIT),
             ("DynamoDB read units", self.reads, READ_UNIT),
             ("EventBridge events", self.events, EVENT),
+            ("CloudWatch metrics read", self.metrics_read, METRIC_READ),
             ("Lambda invocations", self.invocations, INVOCATION),
             ("Lambda GB-seconds", self.invocations * GB_SECONDS_PER_INVOCATION, GB_SECOND),
         ]

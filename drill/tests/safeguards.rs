@@ -140,7 +140,10 @@ fn limit_for_restore(definition: &mut Value) {
 
 #[test]
 fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_left_its_window() {
-    let told = check(&scenario("signal_function_errors"), |definition| {
+    let mut at_once = scenario("signal_function_errors");
+    // With a ramp the window has passed before the mapping has its settings back.
+    at_once.circuit.ramp.concurrency_counts.clear();
+    let told = check(&at_once, |definition| {
         let wait = &mut state(definition, "AwaitFreshWindow")["Seconds"];
         let without = wait
             .as_str()
@@ -148,6 +151,15 @@ fn probes_that_feed_the_alarm_open_the_circuit_again_unless_their_failures_have_
             .replace("$max([$quietAtMs, $probeFailedAtMs])", "$quietAtMs");
         *wait = json!(without);
     });
+    assert!(told.report.trips > 1, "{}", told.story());
+}
+
+#[test]
+fn without_a_look_at_the_traffic_the_ramp_closes_into_the_outage() {
+    let told = check(&scenario("relapse_during_ramp"), |definition| {
+        rules(definition, "JudgeRamp")[0]["Condition"] = json!("{% false %}");
+    });
+    assert!(told.with(Topic::Event, "error=LimitedTrafficFailed").is_empty(), "{}", told.story());
     assert!(told.report.trips > 1, "{}", told.story());
 }
 

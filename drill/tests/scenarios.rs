@@ -73,6 +73,7 @@ scenarios! {
     owner_dies_after_close on [1],
     callee_signals on [1, 7, 42],
     false_signal on [1, 7, 42],
+    relapse_during_ramp on [1, 7, 42],
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
@@ -116,8 +117,7 @@ fn one_trip(told: &Told) {
     assert_eq!(report.trips, 1, "{}", told.story());
     assert_eq!(told.with(Topic::Event, "Circuit Opened").len(), 1, "{}", told.story());
     assert_eq!(told.with(Topic::Event, "Circuit Closed").len(), 1, "{}", told.story());
-    let way = told.about(Topic::Mapping);
-    assert_eq!(way, ["Disabling", "Disabled", "Enabling", "Enabled"], "{}", told.story());
+    assert_eq!(common::way(told), ["Disabling", "Disabled", "Enabling", "Enabled"], "{}", told.story());
     assert_eq!(report.processed, report.sent, "{}", told.story());
     assert_eq!(report.reprocessed, 0, "{}", told.story());
 }
@@ -138,7 +138,7 @@ mod promised {
         assert!(report.detect_s.expect("it was detected") < 300.0, "{:?}", report.detect_s);
         // The current backoff, a probe, the mapping's transition, and the spread of the first message.
         assert!(report.recover_s.expect("it recovered") < 300.0 + 120.0, "{:?}", report.recover_s);
-        assert_eq!(told.about(Topic::Rejitter).len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Rejitter, " messages spread").len(), 1, "{}", told.story());
     }
 
     pub fn long_outage(told: &Told) {
@@ -185,7 +185,8 @@ mod promised {
         assert!(hidden < closed, "{}", told.story());
         assert!(told.about(Topic::Probe)[0].starts_with("none_visible"), "{}", told.story());
         // Messages in flight are no empty queue: they are waited for, and one of them is the proof.
-        assert_eq!(told.with(Topic::Event, "Circuit Half Opened").len(), 0, "{}", told.story());
+        let limited = told.first(Topic::Event, "Circuit Half Opened").expect("the ramp begins");
+        assert!(told.first(Topic::Probe, "healthy").is_some_and(|proof| proof < limited), "{}", told.story());
         one_clean_trip(told);
     }
 
@@ -408,7 +409,23 @@ mod promised {
         assert_eq!(told.with(Topic::Event, "Circuit Probe Failed").len(), 2, "{}", told.story());
         let opened = told.first(Topic::Event, "Circuit Opened").expect("it opens");
         let closed = told.first(Topic::Event, "Circuit Closed").expect("it closes");
-        assert!(closed - opened < Duration::from_secs(3_600 + 300), "{}", told.story());
+        // The wait, the mapping's transition, and two steps of the ramp with theirs.
+        assert!(closed - opened < Duration::from_secs(3_600 + 300 + 2 * 180), "{}", told.story());
+    }
+
+    pub fn relapse_during_ramp(told: &Told) {
+        assert_eq!(told.report.trips, 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "error=LimitedTrafficFailed").len(), 1, "{}", told.story());
+        assert_eq!(told.with(Topic::Event, "Circuit Closed").len(), 1, "{}", told.story());
+        let there_and_back = ["Disabling", "Disabled", "Enabling", "Enabled"];
+        assert_eq!(common::way(told), [there_and_back, there_and_back].concat(), "{}", told.story());
+        // The ramp sees it before the alarm does, and the wait after it is a new one.
+        let relapse = SIM_START + Duration::from_secs(21 * 60);
+        let reopened = told.first(Topic::Event, "error=LimitedTrafficFailed").expect("it is seen");
+        assert!(reopened - relapse < Duration::from_secs(150), "{}", told.story());
+        assert!(told.with(Topic::Workflow, "joined").len() <= 1, "{}", told.story());
+        // What failed with the dependency is no suspect.
+        assert!(told.with(Topic::Event, "suspects=").is_empty(), "{}", told.story());
     }
 
     pub fn probe_answer_lost(told: &Told) {
@@ -431,8 +448,8 @@ mod promised {
 
     pub fn disabled_while_restoring(told: &Told) {
         assert_eq!(told.with(Topic::Drill, "an operator disables the mapping").len(), 1, "{}", told.story());
-        let way = ["Disabling", "Disabled", "Enabling", "Enabled", "Disabling", "Disabled"];
-        assert_eq!(told.about(Topic::Mapping), way, "{}", told.story());
+        let there = ["Disabling", "Disabled", "Enabling", "Enabled", "Disabling", "Disabled"];
+        assert_eq!(common::way(told), there, "{}", told.story());
         assert_eq!(
             told.with(Topic::Event, "Circuit Closed (close_reason=overruled").len(),
             1,
@@ -512,17 +529,8 @@ fn an_empty_queue_that_fills_while_the_outage_lasts_opens_again_in_the_same_exec
         assert_eq!(told.report.exit_code(), 0, "{}", told.story());
         let refused = told.first(Topic::Event, "error=LimitedTrafficFailed").expect("the relapse was seen");
         assert!(refused < SIM_START + minute(35), "{}", told.story());
-        let way = [
-            "Disabling",
-            "Disabled",
-            "Enabling, maximum concurrency 2",
-            "Enabled",
-            "Disabling",
-            "Disabled",
-            "Enabling",
-            "Enabled",
-        ];
-        assert_eq!(told.about(Topic::Mapping), way, "{}", told.story());
+        let there_and_back = ["Disabling", "Disabled", "Enabling", "Enabled"];
+        assert_eq!(common::way(&told), [there_and_back, there_and_back].concat(), "{}", told.story());
         assert_eq!(told.report.trips, 1, "{}", told.story());
         let ended = told.with(Topic::Workflow, "ended: closed");
         assert_eq!(ended, ["trip-1 ended: closed"], "{}", told.story());

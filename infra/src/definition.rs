@@ -31,6 +31,8 @@ pub enum Integration {
     PutEvents,
     /// `cloudwatch:DescribeAlarms`.
     DescribeAlarms,
+    /// `cloudwatch:GetMetricData`.
+    GetMetricData,
     /// `cloudwatch:SetAlarmState`.
     SetAlarmState,
     /// `states:DescribeExecution`.
@@ -40,13 +42,14 @@ pub enum Integration {
 }
 
 /// Every integration by the end of its `Resource`, after `arn:PARTITION:states:::`.
-const INTEGRATIONS: [(&str, Integration); 9] = [
+const INTEGRATIONS: [(&str, Integration); 10] = [
     ("lambda:invoke", Integration::InvokeFunction),
     ("dynamodb:getItem", Integration::GetItem),
     ("dynamodb:updateItem", Integration::UpdateItem),
     ("aws-sdk:dynamodb:updateItem", Integration::UpdateItem),
     ("events:putEvents", Integration::PutEvents),
     ("aws-sdk:cloudwatch:describeAlarms", Integration::DescribeAlarms),
+    ("aws-sdk:cloudwatch:getMetricData", Integration::GetMetricData),
     ("aws-sdk:cloudwatch:setAlarmState", Integration::SetAlarmState),
     ("aws-sdk:sfn:describeExecution", Integration::DescribeExecution),
     ("states:startExecution", Integration::StartExecution),

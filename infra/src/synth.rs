@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use workflow::config::{BreakerConfig, CircuitConfig};
 use workflow::contract::FunctionKind;
 
@@ -51,28 +53,13 @@ impl Assembly {
     }
 }
 
-/// JSON as a file: indented, with a newline at its end.
+/// JSON as a file: indented by one space, as the CDK writes templates, with a newline at its end. CloudFormation counts the spaces.
 pub(crate) fn pretty(value: &Value) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("a JSON value has only string keys");
-    text.push('\n');
-    text
-}
-
-/// Bytes of [`pretty`].
-fn pretty_len(value: &Value) -> usize {
-    struct Counter(usize);
-    impl std::io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(1);
-    serde_json::to_writer_pretty(&mut counter, value).expect("a JSON value has only string keys");
-    counter.0
+    let mut text = Vec::new();
+    let mut writer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
+    value.serialize(&mut writer).expect("a JSON value has only string keys");
+    text.push(b'\n');
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// JSON as YAML. Every text is quoted, because YAML takes many a plain one for something else: a date, an octal number.
@@ -146,7 +133,7 @@ pub fn synth_with(config: &BreakerConfig, options: &SynthOptions) -> Result<Asse
     signal(&mut template, &assets, config, &shared)?;
     let assembly =
         Assembly { template: template.finish(DESCRIPTION)?, definitions, functions: kinds(config) };
-    let count = pretty_len(&assembly.template);
+    let count = pretty(&assembly.template).len();
     if count > MAX_TEMPLATE_BYTES {
         return Err(SynthError::TooMany { what: "bytes of template", count, max: MAX_TEMPLATE_BYTES });
     }

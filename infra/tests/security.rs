@@ -70,7 +70,9 @@ fn wildcards_stand_only_where_they_are_explained() {
         "composite-alarm/OrdersStateMachineRole/Properties/Policies/PolicyDocument: ReadAlarm",
         "composite-alarm/ReconcilerFunctionRole/Properties/Policies/PolicyDocument: SeeAlarms",
         "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: SeeWhetherOwnersLive",
-        // The action knows no resources; the token decides.
+        // The action knows no resources.
+        "StateMachineRole/Properties/Policies/PolicyDocument: ReadFailures",
+        // Nor does this one; the token decides.
         "ReconcilerFunctionRole/Properties/Policies/PolicyDocument: WakeOwners",
         "SignalFunctionRole/Properties/Policies/PolicyDocument: WakeOwners",
     ];
@@ -260,6 +262,7 @@ fn the_state_machine_may_call_what_its_states_call() {
             "dynamodb:GetItem on CircuitTable",
             "dynamodb:UpdateItem on CircuitTable",
             "events:PutEvents on event-bus/default",
+            "cloudwatch:GetMetricData on *",
             "cloudwatch:SetAlarmState on OrdersFailureAlarm",
         ],
     );
@@ -276,6 +279,7 @@ fn the_state_machine_may_call_what_its_states_call() {
             "dynamodb:UpdateItem on CircuitTable",
             "events:PutEvents on event-bus/default",
             "cloudwatch:DescribeAlarms on OrdersFailureAlarm",
+            "cloudwatch:GetMetricData on *",
             "cloudwatch:SetAlarmState on OrdersFailureAlarm",
         ],
     );
@@ -297,6 +301,7 @@ fn an_existing_alarm_is_named_exactly() {
                 "dynamodb:UpdateItem on CircuitTable",
                 "events:PutEvents on event-bus/default",
                 &format!("cloudwatch:DescribeAlarms on {described}"),
+                "cloudwatch:GetMetricData on *",
                 &format!("cloudwatch:SetAlarmState on {arn}"),
             ],
         );

@@ -53,8 +53,12 @@ where
             return inspect(mappings, ports).await.map(MappingAnswer::Inspected);
         }
         MappingRequest::Disable { fence, recorded } => reach_all(fence, recorded, disabled, ports).await?,
-        MappingRequest::Limit { fence, recorded, maximum_concurrency } => {
-            reach_all(fence, recorded, |mapping| limited(mapping, *maximum_concurrency), ports).await?
+        MappingRequest::Limit { fence, recorded, maximum_concurrency, already_enabled } => {
+            let limited = |mapping: &RecordedMapping| {
+                let limit = Some(limit(mapping, *maximum_concurrency));
+                if *already_enabled { Goal::With(limit) } else { Goal::Enabled(limit) }
+            };
+            reach_all(fence, recorded, limited, ports).await?
         }
         MappingRequest::Restore { fence, recorded, already_enabled: false } => {
             reach_all(fence, recorded, as_recorded, ports).await?
@@ -62,7 +66,12 @@ where
         MappingRequest::Restore { fence, recorded, already_enabled: true } => {
             reach_all(fence, recorded, |mapping| Goal::With(mapping.maximum_concurrency), ports).await?
         }
-        MappingRequest::CheckEnabled { recorded, .. } => check_enabled(recorded, ports).await?,
+        MappingRequest::CheckEnabled { recorded, .. } => check(recorded, as_recorded, ports).await?,
+        MappingRequest::CheckLimited { recorded, maximum_concurrency, .. } => {
+            let limited =
+                |mapping: &RecordedMapping| Goal::Enabled(Some(limit(mapping, *maximum_concurrency)));
+            check(recorded, limited, ports).await?
+        }
         MappingRequest::CheckQuiet {
             recorded,
             queue_url,
@@ -88,16 +97,15 @@ fn fence_of(request: &MappingRequest) -> &Fence {
         | MappingRequest::Disable { fence, .. }
         | MappingRequest::CheckQuiet { fence, .. }
         | MappingRequest::Limit { fence, .. }
+        | MappingRequest::CheckLimited { fence, .. }
         | MappingRequest::Restore { fence, .. }
         | MappingRequest::CheckEnabled { fence, .. } => fence,
     }
 }
 
 /// A mapping while limited never gets more than its owner allowed it.
-fn limited(mapping: &RecordedMapping, maximum_concurrency: u32) -> Goal {
-    let limit =
-        mapping.maximum_concurrency.map_or(maximum_concurrency, |owned| owned.min(maximum_concurrency));
-    Goal::Enabled(Some(limit))
+fn limit(mapping: &RecordedMapping, maximum_concurrency: u32) -> u32 {
+    mapping.maximum_concurrency.map_or(maximum_concurrency, |owned| owned.min(maximum_concurrency))
 }
 
 /// A limited close that failed left its limit behind, which the next trip would record as the owner's.
@@ -233,11 +241,12 @@ fn is_provisioned(now: &MappingDescription, mapping: &RecordedMapping) -> bool {
     now.provisioned || mapping.provisioned
 }
 
-async fn check_enabled<P: EventSourceMappings>(
+async fn check<P: EventSourceMappings>(
     recorded: &[RecordedMapping],
+    goal: impl Fn(&RecordedMapping) -> Goal,
     ports: &P,
 ) -> Result<SettleAnswer, HandlerError> {
-    Ok(settle_answer(&look_at_all(recorded, as_recorded, ports).await?))
+    Ok(settle_answer(&look_at_all(recorded, goal, ports).await?))
 }
 
 struct Quiet<'a> {

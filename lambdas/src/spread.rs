@@ -1,6 +1,6 @@
 //! Where in time the messages of a backlog are to arrive: pure arithmetic.
 
-use workflow::contract::{RejitterProgress, RejitterStrategy};
+use workflow::contract::{RejitterProgress, RejitterRequest, RejitterStrategy};
 
 use crate::ports::Chance;
 
@@ -25,17 +25,11 @@ pub const MAX_DELAY_S: u32 = 900;
 /// comes some time after that.
 pub const MAX_VISIBILITY_S: u32 = 43_200 - 300;
 
-/// Plans a re-jitter of `backlog_count` messages that starts at `now_ms` and is to arrive at `drain_per_s`, which is
-/// positive, worked on by `invocations_count` invocations at most. Nothing is to arrive before the work is over and the
-/// mapping can have been enabled; the work is over when the last message has arrived at the latest.
-pub fn plan(
-    strategy: RejitterStrategy,
-    backlog_count: u64,
-    drain_per_s: f64,
-    invocations_count: u32,
-    now_ms: u64,
-) -> RejitterProgress {
-    let strategy = match strategy {
+/// Plans the re-jitter of `backlog_count` messages that a request asks for and that starts at `now_ms`. Nothing is to arrive
+/// before the work is over and the mapping can have been enabled and, if it comes back by a ramp, has got its own concurrency;
+/// the work is over when the last message has arrived at the latest.
+pub fn plan(request: &RejitterRequest, backlog_count: u64, now_ms: u64) -> RejitterProgress {
+    let strategy = match request.strategy {
         RejitterStrategy::Visibility if backlog_count > MAX_IN_FLIGHT_BACKLOG_COUNT => {
             RejitterStrategy::Requeue
         }
@@ -43,12 +37,14 @@ pub fn plan(
         RejitterStrategy::Requeue => RejitterStrategy::Requeue,
         RejitterStrategy::Off => RejitterStrategy::Off,
     };
-    let share_count =
-        backlog_count.div_ceil(MESSAGES_PER_SHARE_COUNT).clamp(1, u64::from(invocations_count.max(1)));
+    let share_count = backlog_count
+        .div_ceil(MESSAGES_PER_SHARE_COUNT)
+        .clamp(1, u64::from(request.invocations_count.max(1)));
     // The conversion saturates: a rate next to zero asks for a spread without end and gets the longest one.
-    let drain_ms = (backlog_count as f64 / drain_per_s * 1_000.0).ceil() as u64;
+    let drain_ms = (backlog_count as f64 / request.drain_per_s * 1_000.0).ceil() as u64;
     let work_ms = backlog_count.saturating_mul(1_000).div_ceil(ASSUMED_RATE_PER_S * share_count);
-    let lead_ms = work_ms.saturating_add(drain_ms.clamp(MIN_LEAD_MARGIN_MS, MAX_LEAD_MARGIN_MS));
+    let longest_margin_ms = MAX_LEAD_MARGIN_MS + u64::from(request.ramp_s) * 1_000;
+    let lead_ms = work_ms.saturating_add(drain_ms.clamp(MIN_LEAD_MARGIN_MS, longest_margin_ms));
     let longest_ms = u64::from(MAX_VISIBILITY_S) * 1_000;
     let until_ms = lead_ms.saturating_add(drain_ms).min(longest_ms);
     let from_ms = match strategy {
@@ -88,6 +84,7 @@ mod tests {
     use std::cell::Cell;
 
     use proptest::prelude::*;
+    use workflow::contract::Fence;
 
     use super::*;
 
@@ -103,13 +100,36 @@ mod tests {
         }
     }
 
+    fn request(strategy: RejitterStrategy, drain_per_s: f64) -> RejitterRequest {
+        RejitterRequest {
+            fence: Fence { circuit: "orders".to_owned(), epoch: 1 },
+            queue_url: String::new(),
+            strategy,
+            drain_per_s,
+            invocations_count: 4,
+            ramp_s: 0,
+            only_plans: false,
+            max_receive_count: None,
+            progress: None,
+        }
+    }
+
+    #[test]
+    fn a_large_backlog_waits_for_the_end_of_the_ramp_and_a_small_one_for_as_long_as_it_takes_to_drain() {
+        let from_s = |backlog_count| {
+            let ramped = RejitterRequest { ramp_s: 240, ..request(RejitterStrategy::Visibility, 100.0) };
+            plan(&ramped, backlog_count, 0).spread_from_ms / 1_000
+        };
+        assert_eq!([200, 10_000, 100_000].map(from_s), [15, 105, 355]);
+    }
+
     fn check(
         strategy: RejitterStrategy,
         backlog_count: u64,
         drain_per_s: f64,
         expected: (RejitterStrategy, u64, u64),
     ) {
-        let plan = plan(strategy, backlog_count, drain_per_s, 4, 1_000_000);
+        let plan = plan(&request(strategy, drain_per_s), backlog_count, 1_000_000);
         let from_s = (plan.spread_from_ms - 1_000_000) / 1_000;
         let until_s = (plan.spread_until_ms - 1_000_000) / 1_000;
         assert_eq!((plan.strategy, from_s, until_s), expected, "{backlog_count} at {drain_per_s}/s");
@@ -133,7 +153,8 @@ mod tests {
     #[test]
     fn only_a_large_backlog_is_shared() {
         let share_count = |backlog_count, invocations_count| {
-            plan(RejitterStrategy::Requeue, backlog_count, 100.0, invocations_count, 0).share_count
+            let request = RejitterRequest { invocations_count, ..request(RejitterStrategy::Requeue, 100.0) };
+            plan(&request, backlog_count, 0).share_count
         };
         let counts =
             [0, 50_000, 50_001, 1_000_000, u64::MAX].map(|backlog_count| share_count(backlog_count, 4));
@@ -148,10 +169,12 @@ mod tests {
             drain_per_s in 0.001f64..10_000.0,
             requeue in any::<bool>(),
             later_ms in 0u64..50_000_000,
+            ramp_s in 0u32..40_000,
             fraction in 0.0f64..=1.0,
         ) {
             let strategy = if requeue { RejitterStrategy::Requeue } else { RejitterStrategy::Visibility };
-            let plan = plan(strategy, backlog_count, drain_per_s, 4, 1_700_000_000_000);
+            let request = RejitterRequest { ramp_s, ..request(strategy, drain_per_s) };
+            let plan = plan(&request, backlog_count, 1_700_000_000_000);
             prop_assert!(plan.started_at_ms < plan.spread_from_ms);
             prop_assert!(plan.spread_from_ms <= plan.spread_until_ms);
             let longest_s = match plan.strategy {

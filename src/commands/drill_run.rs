@@ -126,6 +126,7 @@ fn configured(
         probe: given.probe,
         rejitter: given.rejitter,
         close: given.close,
+        ramp: given.ramp,
         retention: given.retention,
         redrive: given.redrive,
         exhausted: given.exhausted,

@@ -26,6 +26,9 @@ jitter = "none"
 [circuits.example.probe]
 long_poll_s = 2
 
+[circuits.example.ramp]
+concurrency_counts = [2]
+
 [circuits.example.example]
 ledger = true
 function_timeout_s = 2
@@ -33,11 +36,14 @@ visibility_timeout_s = 12
 max_receive_count = 50
 "#;
 
-/// The same with an hour between probes, so that nothing but a command or a signal ends a wait.
+/// The same with an hour between probes, so that nothing but a command or a signal ends a wait, and with no ramp, whose steps take
+/// two minutes each.
 pub fn seldom_probed() -> String {
     let seldom = CONFIG.replace("base_s = 2\ncap_s = 4", "base_s = 3600\ncap_s = 3600");
     assert_ne!(seldom, CONFIG, "the waits stand where they are looked for");
-    seldom
+    let at_once = seldom.replace("concurrency_counts = [2]", "concurrency_counts = []");
+    assert_ne!(at_once, seldom, "the ramp stands where it is looked for");
+    at_once
 }
 
 /// Packs the binaries of the build that is being tested, and deploys the stack with them.

@@ -208,6 +208,19 @@ pub enum MappingRequest {
         recorded: Vec<RecordedMapping>,
         /// `MaximumConcurrency` while limited, 2 to 1,000.
         maximum_concurrency: u32,
+        /// The breaker has enabled them already, with a smaller limit: one that is disabled by now was disabled by somebody
+        /// else, and stays so.
+        #[serde(default)]
+        already_enabled: bool,
+    },
+    /// Are the mappings that were enabled enabled with that limit, and settled?
+    CheckLimited {
+        /// Ownership.
+        fence: Fence,
+        /// What was recorded.
+        recorded: Vec<RecordedMapping>,
+        /// As asked for by [`MappingRequest::Limit`].
+        maximum_concurrency: u32,
     },
     /// Give every recorded mapping its recorded settings back, enabled if it was.
     Restore {
@@ -372,6 +385,12 @@ pub struct RejitterRequest {
     /// How many invocations may share a large backlog, 1 to 40.
     #[serde(default = "one")]
     pub invocations_count: u32,
+    /// For how long the mapping is limited once it is enabled, seconds: a backlog that drains in less waits for no longer.
+    #[serde(default)]
+    pub ramp_s: u32,
+    /// Only say how the backlog would be spread; nothing is received.
+    #[serde(default)]
+    pub only_plans: bool,
     /// `maxReceiveCount` of the queue's redrive policy; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_receive_count: Option<u32>,

@@ -65,9 +65,11 @@ impl Bounds {
         let limited_s = 2 * transition_s + watch_s + STEP_RETRIES_S;
         let restore_s = 2 * transition_s + circuit.open.settle_poll_s + window_s + STEP_RETRIES_S + SLACK_S;
         let probes_s = circuit.probe.successes_to_close_count * probe_s;
+        let steps_count = u32::try_from(circuit.ramp.concurrency_counts.len()).unwrap_or(u32::MAX);
+        let ramp_s = circuit.ramp.length_s() + steps_count * (transition_s + STEP_RETRIES_S);
         let spread_s = 2 * MAX_DELAY_S;
         let fault_s = circuit.fault.pause_s.max(exhausted.slow_probe_s) + STEP_RETRIES_S;
-        let close_s = opening_s + probes_s + flight_s + limited_s + spread_s + restore_s + scarce_s;
+        let close_s = opening_s + probes_s + flight_s + limited_s + ramp_s + spread_s + restore_s + scarce_s;
         let seconds = |s: u32| Duration::from_secs(u64::from(s));
         Bounds {
             attempt: seconds(opening_s + STEP_RETRIES_S + fault_s),

@@ -9,7 +9,7 @@ use workflow::circuit::item;
 
 use super::bus::AlarmStateRequest;
 use super::cloudformation::{Kind, Stack};
-use super::cloudwatch::AlarmState;
+use super::cloudwatch::{AlarmState, SeriesKey, Statistic};
 use super::dynamodb::{ItemError, Table, item_to_json};
 use super::error::ServiceError;
 use super::world::{Cloud, CloudError, text};
@@ -19,7 +19,7 @@ use crate::asl::{
 use crate::checkers::Observation;
 use crate::faults::TaskVerdict;
 use crate::report::Topic;
-use crate::sim::{Notify, TaskId, oneshot};
+use crate::sim::{Notify, TaskId, Time, oneshot};
 
 /// The state machines and their executions.
 pub struct Machines {
@@ -253,6 +253,7 @@ enum Call {
     DescribeExecution,
     StartExecution,
     DescribeAlarms,
+    GetMetricData,
     SetAlarmState,
 }
 
@@ -265,7 +266,7 @@ impl Call {
             Call::PutEvents => "EventBridge",
             Call::DescribeExecution => "Sfn",
             Call::StartExecution => "StepFunctions",
-            Call::DescribeAlarms | Call::SetAlarmState => "CloudWatch",
+            Call::DescribeAlarms | Call::GetMetricData | Call::SetAlarmState => "CloudWatch",
         }
     }
 }
@@ -281,6 +282,7 @@ fn call_of(resource: &str) -> Option<Call> {
         "arn:aws:states:::aws-sdk:sfn:describeExecution" => Call::DescribeExecution,
         "arn:aws:states:::states:startExecution" => Call::StartExecution,
         "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms" => Call::DescribeAlarms,
+        "arn:aws:states:::aws-sdk:cloudwatch:getMetricData" => Call::GetMetricData,
         "arn:aws:states:::aws-sdk:cloudwatch:setAlarmState" => Call::SetAlarmState,
         _ => return None,
     })
@@ -331,6 +333,7 @@ impl ExecutionHost {
             Some(Call::DescribeExecution) => self.describe_execution(arguments),
             Some(Call::StartExecution) => self.start_execution(arguments),
             Some(Call::DescribeAlarms) => self.describe_alarms(arguments),
+            Some(Call::GetMetricData) => self.get_metric_data(arguments),
             Some(Call::SetAlarmState) => self.set_alarm_state(arguments),
             None => Err(TaskFailure::new(
                 "States.Runtime",
@@ -462,6 +465,38 @@ impl ExecutionHost {
             composite.extend(named.map(|alarm| shown(alarm.name(), alarm.state())));
         }
         Ok(json!({ "MetricAlarms": metric, "CompositeAlarms": composite }))
+    }
+
+    /// Data points of whole periods that can be seen by now. (M: CloudWatch shows the last one while it is still being counted.)
+    fn get_metric_data(&self, arguments: &Value) -> Result<Value, TaskFailure> {
+        self.allow("CloudWatch", "cloudwatch:GetMetricData", "*")?;
+        let refused = |what: &str| {
+            TaskFailure::new("CloudWatch.ValidationException", format!("{what} is missing or not understood"))
+        };
+        let time = |name: &str| text(arguments, name).and_then(|text| Time::from_rfc3339(text).ok());
+        let start_ms = time("StartTime").ok_or_else(|| refused("StartTime"))?.as_ms();
+        let end_ms = time("EndTime").ok_or_else(|| refused("EndTime"))?.as_ms();
+        let seen_ms = end_ms.min(self.cloud.now().as_ms().saturating_sub(self.cloud.knobs.metric_delay_ms));
+        let metrics = self.cloud.metrics.borrow();
+        let queries = arguments.get("MetricDataQueries").and_then(Value::as_array);
+        let results = queries.ok_or_else(|| refused("MetricDataQueries"))?.iter().map(|query| {
+            let stat = &query["MetricStat"];
+            let period_ms = stat["Period"].as_u64().filter(|s| *s > 0 && s % 60 == 0).ok_or_else(|| refused("Period"))? * 1_000;
+            let statistic = text(stat, "Stat").and_then(Statistic::parse).ok_or_else(|| refused("Stat"))?;
+            let key = SeriesKey::from_metric(&stat["Metric"]).ok_or_else(|| refused("Metric"))?;
+            let series = metrics.find(&key);
+            let first_ms = start_ms / period_ms * period_ms;
+            let periods = (first_ms..seen_ms).step_by(period_ms as usize).take_while(|at| at + period_ms <= seen_ms);
+            let (timestamps, values): (Vec<String>, Vec<f64>) = periods
+                .filter_map(|at| {
+                    let aggregate = metrics.aggregate(series?, at, at + period_ms)?;
+                    Some((Time::from_ms(at).to_string(), statistic.of(&aggregate)))
+                })
+                .unzip();
+            Ok(json!({ "Id": query["Id"], "StatusCode": "Complete", "Timestamps": timestamps, "Values": values }))
+        });
+        let results = results.collect::<Result<Vec<Value>, TaskFailure>>()?;
+        Ok(json!({ "MetricDataResults": results }))
     }
 
     fn set_alarm_state(&self, arguments: &Value) -> Result<Value, TaskFailure> {

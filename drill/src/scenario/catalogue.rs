@@ -40,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         dead_letters_not_told_apart(),
     ];
     all.extend(super::outside::all());
+    all.extend(super::ramp::all());
     all.extend(super::regressions::all());
     all.extend(super::mistakes::all());
     all

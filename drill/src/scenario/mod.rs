@@ -4,6 +4,7 @@ mod catalogue;
 mod ending;
 mod mistakes;
 mod outside;
+mod ramp;
 mod regressions;
 
 use std::time::Duration;

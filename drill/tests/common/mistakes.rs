@@ -34,7 +34,7 @@ impl Kept<'_> {
 
     fn way(&mut self, way: &[&str]) {
         let told = self.told;
-        self.that("the mapping goes there and back", told.about(Topic::Mapping) == way);
+        self.that("the mapping goes there and back", super::way(told) == way);
     }
 
     /// From the recovery to the close.
@@ -65,14 +65,9 @@ pub fn broken(name: &str, told: &Told) -> Vec<&'static str> {
         }
         "queue_empty_at_first_probe" => {
             kept.one_trip();
-            kept.way(&[
-                "Disabling",
-                "Disabled",
-                "Enabling, maximum concurrency 2",
-                "Enabled",
-                "Updating",
-                "Enabled",
-            ]);
+            kept.way(&THERE_AND_BACK);
+            let limited = told.with(Topic::Mapping, "Enabling, maximum concurrency 2").len();
+            kept.that("by a limited close", limited == 1);
             kept.that("the first probe finds nothing", told.about(Topic::Probe) == ["empty"]);
             let closed = told.first(Topic::Circuit, "-> closed").zip(told.first(Topic::Circuit, "-> open"));
             let took = closed.map(|(closed, opened)| closed.since(opened));
@@ -100,15 +95,14 @@ fn special(name: &str, kept: &mut Kept<'_>) {
             );
             let failed = told.with(Topic::Probe, "unhealthy").len();
             kept.that("it goes on after that", failed > 12);
-            kept.closed_within("closed with the next slow probe", 900 + 180);
+            // Each step of the ramp is awaited and watched.
+            kept.closed_within("closed with the next slow probe", 900 + 180 + 2 * 180);
         }
         "backlog_received_in_one_burst" => {
             let first = told.about(Topic::Probe).first().copied().unwrap_or_default();
             kept.that("all 200 are in flight", first == "none_visible: 200 in flight, 0 delayed");
-            kept.that(
-                "it is not taken for an empty queue",
-                told.with(Topic::Event, "Circuit Half Opened").is_empty(),
-            );
+            let proof = (Topic::Probe, "healthy");
+            kept.in_order("it is not taken for an empty queue", proof, (Topic::Event, "Circuit Half Opened"));
         }
         "backlog_of_200_spread" => {
             kept.that("200 wait", arrivals.waiting_count == 200);
@@ -121,7 +115,10 @@ fn special(name: &str, kept: &mut Kept<'_>) {
             let joined = told.with(Topic::Workflow, "ended: joined").len();
             kept.that("the alarm and others ask", !told.with(Topic::Workflow, "started by alarm").is_empty());
             kept.that("one execution acts", started >= 19 && joined + 1 == started);
-            kept.that("the backlog is spread once", told.about(Topic::Rejitter).len() == 1);
+            kept.that(
+                "the backlog is spread once",
+                told.with(Topic::Rejitter, " messages spread").len() == 1,
+            );
         }
         "partial_failures_of_a_minute" => {
             kept.that("seen within a period", report.detect_s.is_some_and(|s| s < 200.0));
@@ -161,7 +158,7 @@ fn special(name: &str, kept: &mut Kept<'_>) {
             kept.that("20,000 wait", arrivals.waiting_count == 20_000);
             kept.that("none is missed", is_spread(told, 20_000));
             let all: u64 = arrivals.per_slice.iter().sum();
-            kept.that("all arrive", all == 20_000 && arrivals.last < Duration::from_secs(360));
+            kept.that("all arrive", all == 20_000 && arrivals.last < Duration::from_secs(480));
             // 100 messages per second; what was due while the mapping was being enabled comes first.
             let mut slices = arrivals.per_slice.iter().skip_while(|count| **count < 10).skip(1);
             kept.that("they arrive at the drain rate", slices.all(|count| *count <= 1_200));

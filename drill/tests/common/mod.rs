@@ -42,6 +42,14 @@ pub struct Told {
     pub statuses: Vec<(Time, Status)>,
 }
 
+/// The states of the mapping without what the steps of a ramp bring.
+pub fn way(told: &Told) -> Vec<&str> {
+    let states = told.about(Topic::Mapping).into_iter().filter_map(|text| text.split(", ").next());
+    let mut way: Vec<&str> = states.filter(|state| *state != "Updating").collect();
+    way.dedup();
+    way
+}
+
 impl Told {
     fn new(report: Report, collector: Collector) -> Told {
         let Collector {

@@ -1,14 +1,11 @@
 //! The alarm that trips a circuit: one of the stack's own, by the circuit's signal, or one that exists already.
 
-use workflow::config::{AlarmConfig, AlarmSignal, CircuitConfig};
+use workflow::config::{AlarmConfig, AlarmSignal, CircuitConfig, METRIC_NAMESPACE};
 
 use super::{ExistingAlarm, Guarded};
 use crate::resources::cloudwatch::{Alarm, Dimension, Metric, MetricDataQuery, MetricStat, Source};
 use crate::template::{Scope, Template};
 use crate::text::Text;
-
-/// Where Lambda puts its metrics, those of its mappings among them.
-const NAMESPACE: &str = "AWS/Lambda";
 
 /// How the rest of the stack refers to the alarm.
 #[derive(Debug)]
@@ -37,14 +34,14 @@ pub fn trip_alarm(
         AlarmSignal::MappingEvents => share(
             name,
             settings,
-            ["InvokedEventCount", "FailedInvokeEventCount"],
+            settings.signal.counted().metrics(),
             ("events", "the mapping's events"),
             &[mapping_uuid()],
         ),
         AlarmSignal::FunctionErrors => share(
             name,
             settings,
-            ["Invocations", "Errors"],
+            settings.signal.counted().metrics(),
             ("invocations", "the function's invocations"),
             &guarded.function_dimensions,
         ),
@@ -68,7 +65,7 @@ fn share(
         label: None,
         expression: None,
         metric_stat: Some(MetricStat {
-            metric: Metric { namespace: NAMESPACE, metric_name, dimensions: dimensions.to_vec() },
+            metric: Metric { namespace: METRIC_NAMESPACE, metric_name, dimensions: dimensions.to_vec() },
             period: settings.period_s,
             stat: "Sum",
         }),
@@ -95,12 +92,9 @@ fn count(name: &str, settings: &AlarmConfig, mapping_uuid: Dimension) -> Alarm {
         "Trips circuit {name}: at least {} of the mapping's events failed in a period",
         settings.failed_events_count
     );
+    let [_, failed] = settings.signal.counted().metrics();
     let source = Source::Plain {
-        metric: Metric {
-            namespace: NAMESPACE,
-            metric_name: "FailedInvokeEventCount",
-            dimensions: vec![mapping_uuid],
-        },
+        metric: Metric { namespace: METRIC_NAMESPACE, metric_name: failed, dimensions: vec![mapping_uuid] },
         period: settings.period_s,
         statistic: "Sum",
     };

@@ -140,6 +140,8 @@ impl CircuitBreaker<'_> {
             Integration::DescribeAlarms => {
                 Some(one("ReadAlarm", "cloudwatch:DescribeAlarms", alarm.described_at.clone()))
             }
+            // The action knows no resources.
+            Integration::GetMetricData => Some(one("ReadFailures", "cloudwatch:GetMetricData", "*".into())),
             Integration::SetAlarmState => {
                 Some(one("ResetAlarm", "cloudwatch:SetAlarmState", alarm.arn.clone()))
             }
@@ -285,6 +287,7 @@ fn own_permissions(calls: &BTreeSet<Integration>, machine: &Handle) -> PolicyDoc
         | Integration::UpdateItem
         | Integration::PutEvents
         | Integration::DescribeAlarms
+        | Integration::GetMetricData
         | Integration::SetAlarmState => None,
     };
     PolicyDocument::new(calls.iter().filter_map(statement).collect())

@@ -62,7 +62,7 @@ pub const MAX_FAILED_COUNT: u64 = 10_000;
 ///
 /// Answers `done` when the queue ran dry, when only newer messages came up, when the window has passed, or when the
 /// queue's in-flight quota stayed used up; what stayed visible in the last two cases counts as failed. The first
-/// invocation of several that are to share a large backlog plans, and leaves the work to them.
+/// invocation of several that are to share a large backlog plans, and leaves the work to them; so does one that `only_plans`.
 ///
 /// # Errors
 /// [`HandlerError::InvalidRequest`] for the strategy `off`, a FIFO queue, or values out of range;
@@ -87,13 +87,7 @@ where
             // What is in flight now was put aside by probes, or was spread by an attempt whose answer got lost; what
             // is delayed arrives when its sender wants it to.
             let backlog_count = counts.visible_count + counts.in_flight_count;
-            let plan = spread::plan(
-                request.strategy,
-                backlog_count,
-                request.drain_per_s,
-                request.invocations_count,
-                started_ms,
-            );
+            let plan = spread::plan(request, backlog_count, started_ms);
             info!(
                 backlog_count,
                 strategy = ?plan.strategy,
@@ -102,7 +96,7 @@ where
                 until_ms = plan.spread_until_ms,
                 "planned the re-jitter"
             );
-            if plan.share_count > 1 {
+            if plan.share_count > 1 || request.only_plans {
                 return Ok(RejitterAnswer { done: false, progress: plan });
             }
             plan

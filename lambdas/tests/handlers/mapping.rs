@@ -38,7 +38,25 @@ fn check_enabled(mappings: &[RecordedMapping]) -> MappingRequest {
 }
 
 fn limit(mappings: &[RecordedMapping], maximum_concurrency: u32) -> MappingRequest {
-    MappingRequest::Limit { fence: fence(), recorded: mappings.to_vec(), maximum_concurrency }
+    MappingRequest::Limit {
+        fence: fence(),
+        recorded: mappings.to_vec(),
+        maximum_concurrency,
+        already_enabled: false,
+    }
+}
+
+fn raise(mappings: &[RecordedMapping], maximum_concurrency: u32) -> MappingRequest {
+    MappingRequest::Limit {
+        fence: fence(),
+        recorded: mappings.to_vec(),
+        maximum_concurrency,
+        already_enabled: true,
+    }
+}
+
+fn check_limited(mappings: &[RecordedMapping], maximum_concurrency: u32) -> MappingRequest {
+    MappingRequest::CheckLimited { fence: fence(), recorded: mappings.to_vec(), maximum_concurrency }
 }
 
 fn check_quiet(mappings: &[RecordedMapping]) -> MappingRequest {
@@ -103,6 +121,8 @@ fn every_action_stops_at_a_stale_fence() {
             disable(&mappings),
             check_quiet(&mappings),
             limit(&mappings, 2),
+            raise(&mappings, 2),
+            check_limited(&mappings, 2),
             restore(&mappings),
             check_enabled(&mappings),
         ] {
@@ -244,6 +264,38 @@ fn limit_never_gives_more_than_the_owner_allowed() {
         assert_eq!(world.mappings.borrow()["a"].maximum_concurrency, expected);
         world.settle();
         check(&world, &limit(&[mapping], asked), settling(true, "Enabled", ""), &["epoch", "get_mapping"]);
+    }
+}
+
+#[test]
+fn a_limit_is_raised_and_the_switch_left_alone() {
+    let world = World::new();
+    let mappings = [recorded("a")];
+    world.put_mapping("a", "Enabled", Some(2));
+    ask(&world, &raise(&mappings, 10));
+    assert_eq!(world.mappings.borrow()["a"].maximum_concurrency, Some(10));
+    // Somebody has disabled it meanwhile: it is theirs.
+    world.put_mapping("a", "Disabled", Some(2));
+    ask(&world, &raise(&mappings, 10));
+    let mapping = world.mappings.borrow()["a"].clone();
+    assert_eq!((mapping.state.name(), mapping.maximum_concurrency), ("Disabled", Some(10)));
+}
+
+#[test]
+fn a_step_is_reached_when_every_mapping_is_settled_with_its_limit() {
+    let world = World::new();
+    let mappings = [recorded("a"), RecordedMapping { maximum_concurrency: Some(5), ..recorded("b") }];
+    let not_there = "of 2 mappings to be Enabled with their settings";
+    // Of the second one the limit is its owner's, which is less.
+    for (state, limit, expected) in [
+        ("Enabled", Some(10), settling(true, "Enabled", "")),
+        ("Updating", Some(10), settling(false, "Updating", &format!("1 {not_there}"))),
+        ("Enabled", Some(2), settling(false, "Enabled", &format!("1 {not_there}"))),
+        ("Disabled", Some(10), settling(false, "Disabled", &format!("1 {not_there}"))),
+    ] {
+        world.put_mapping("a", state, limit);
+        world.put_mapping("b", "Enabled", Some(5));
+        check(&world, &check_limited(&mappings, 10), expected, &["epoch", "get_mapping", "get_mapping"]);
     }
 }
 

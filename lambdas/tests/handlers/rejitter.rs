@@ -17,6 +17,8 @@ pub fn request(strategy: RejitterStrategy) -> RejitterRequest {
         strategy,
         drain_per_s: 10.0,
         invocations_count: 1,
+        ramp_s: 0,
+        only_plans: false,
         max_receive_count: Some(5),
         progress: None,
     }
@@ -340,7 +342,7 @@ fn large_copies_go_out_in_batches_of_a_mebibyte() {
 #[test]
 fn what_it_must_not_do_is_refused() {
     let good = || request(RejitterStrategy::Visibility);
-    let plan = lambdas::spread::plan(RejitterStrategy::Off, 10, 1.0, 1, START_MS);
+    let plan = lambdas::spread::plan(&request(RejitterStrategy::Off), 10, START_MS);
     for bad in [
         request(RejitterStrategy::Off),
         RejitterRequest { queue_url: format!("{URL}.fifo"), ..good() },

@@ -98,7 +98,7 @@ fn next(next: Next, now_ms: u64) -> String {
         Next::Probe { at_ms } => format!("a probe {}", in_time(at_ms, now_ms)),
         Next::Probing => "a probe is under way, or the backlog is being spread after it".to_owned(),
         Next::LimitedTraffic => {
-            "the queue had nothing to probe with: live traffic at a small concurrency is being watched"
+            "live traffic at a small concurrency is being watched; then the mapping gets its own settings, or is disabled again"
                 .to_owned()
         }
         Next::Restoring => "the mapping gets its settings back".to_owned(),

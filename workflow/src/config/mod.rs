@@ -32,6 +32,9 @@ const COLD_START_S: u32 = 15;
 /// Longest time that a probe may give the consumer: with the long poll it has to fit into Lambda's 900 s.
 const MAX_PROBE_DEADLINE_S: u32 = 850;
 
+/// Most steps of a ramp.
+pub const MAX_RAMP_STEPS: usize = 10;
+
 /// Longest time that SQS keeps a message, seconds; the example's dead-letter queue does.
 pub const MAX_RETENTION_S: u32 = 1_209_600;
 
@@ -85,6 +88,8 @@ pub struct CircuitConfig {
     pub rejitter: RejitterConfig,
     /// How the circuit closes.
     pub close: CloseConfig,
+    /// By which steps the mapping comes back to its own concurrency.
+    pub ramp: RampConfig,
     /// What is done against messages that expire while they wait.
     pub retention: RetentionConfig,
     /// What becomes of the dead-letter queue after the close.
@@ -223,12 +228,43 @@ impl AlarmSignal {
         }
     }
 
+    /// Whose metrics tell what of live traffic fails: those that the signal looks at. What an existing alarm looks at is not
+    /// known; the function's own metrics are always there.
+    pub fn counted(self) -> Counted {
+        match self {
+            AlarmSignal::MappingEvents | AlarmSignal::FailedCount => Counted::MappingEvents,
+            AlarmSignal::FunctionErrors | AlarmSignal::Existing => Counted::FunctionInvocations,
+        }
+    }
+
     /// Whether a probe that fails can keep the alarm firing. What an existing alarm looks at is not known, so it counts
     /// as one that sees them.
     pub fn sees_probes(self) -> bool {
         match self {
             AlarmSignal::FunctionErrors | AlarmSignal::Existing => true,
             AlarmSignal::MappingEvents | AlarmSignal::FailedCount => false,
+        }
+    }
+}
+
+/// Namespace of Lambda's metrics, those of its mappings among them.
+pub const METRIC_NAMESPACE: &str = "AWS/Lambda";
+
+/// What CloudWatch counts of a consumer, each minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The mapping's events, which it has when it is opted in.
+    MappingEvents,
+    /// The function's invocations, whoever made them.
+    FunctionInvocations,
+}
+
+impl Counted {
+    /// The metric of all of them, and the one of those that failed.
+    pub fn metrics(self) -> [&'static str; 2] {
+        match self {
+            Counted::MappingEvents => ["InvokedEventCount", "FailedInvokeEventCount"],
+            Counted::FunctionInvocations => ["Invocations", "Errors"],
         }
     }
 }
@@ -368,6 +404,32 @@ pub struct CloseConfig {
 impl Default for CloseConfig {
     fn default() -> CloseConfig {
         CloseConfig { limited_concurrency_count: 2, limited_watch_s: 240 }
+    }
+}
+
+/// By which steps the mapping comes back to its own concurrency after a recovery. Each step is watched by what of the traffic
+/// failed since the first one; a relapse opens the circuit again. Provisioned pollers have no `MaximumConcurrency`: such a
+/// mapping has no ramp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RampConfig {
+    /// `MaximumConcurrency` of each step, 2 to 1,000, each more than the one before, at most [`MAX_RAMP_STEPS`] of them; after
+    /// the last one the mapping gets what was recorded. Steps at or above a mapping's own maximum are left out. Empty: no ramp.
+    pub concurrency_counts: Vec<u32>,
+    /// How long each step is watched, 120 to 3,600 seconds: a minute of metrics, and a minute until they can be read.
+    pub step_s: u32,
+}
+
+impl Default for RampConfig {
+    fn default() -> RampConfig {
+        RampConfig { concurrency_counts: vec![2, 10], step_s: 120 }
+    }
+}
+
+impl RampConfig {
+    /// How long the ramp takes, seconds, if no step of it is left out.
+    pub fn length_s(&self) -> u32 {
+        u32::try_from(self.concurrency_counts.len()).unwrap_or(u32::MAX).saturating_mul(self.step_s)
     }
 }
 

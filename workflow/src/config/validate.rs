@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     AlarmSignal, BreakerConfig, CircuitConfig, ConsumerConfig, ExampleConfig, Finding, Findings,
-    MAX_PROBE_DEADLINE_S, MAX_RETENTION_S, Severity, code,
+    MAX_PROBE_DEADLINE_S, MAX_RAMP_STEPS, MAX_RETENTION_S, RampConfig, Severity, code,
 };
 use crate::backoff::Backoff;
 use crate::contract::RejitterStrategy;
@@ -200,6 +200,7 @@ impl Check {
             "invocations",
         );
         self.range("close.limited_watch_s", circuit.close.limited_watch_s, 60..=3_600, "seconds");
+        self.ramp(&circuit.ramp);
         self.range("redrive.max_per_s", circuit.redrive.max_per_s, 1..=500, "messages per second");
         self.range("exhausted.after_s", circuit.exhausted.after_s, 60..=1_209_600, "seconds");
         if let Some(count) = circuit.exhausted.after_probes_count {
@@ -300,6 +301,23 @@ impl Check {
                 backoff.rate,
                 "must be 1 (constant waits) or 1.1 to 10",
                 "2 doubles the ceiling from one wait to the next",
+            );
+        }
+    }
+
+    fn ramp(&mut self, ramp: &RampConfig) {
+        self.range("ramp.step_s", ramp.step_s, 120..=3_600, "seconds");
+        let counts = &ramp.concurrency_counts;
+        let fits = counts.iter().all(|count| (2..=1_000).contains(count))
+            && counts.is_sorted_by(|one, next| one < next)
+            && counts.len() <= MAX_RAMP_STEPS;
+        if !fits {
+            self.error(
+                code::OUT_OF_RANGE,
+                "ramp.concurrency_counts",
+                format!("{counts:?}"),
+                format!("must be at most {MAX_RAMP_STEPS} numbers of invocations from 2 to 1000, each more than the one before"),
+                "[2, 10] begins with two invocations at a time and goes on with ten; [] leaves the ramp out",
             );
         }
     }

@@ -8,7 +8,7 @@ use super::steps::{
     CONDITION_FAILED, DESCRIBE_EXECUTION, GET_ITEM, UPDATE_ITEM, allowed_from, now_ms, patient,
 };
 use super::{Context, MAPPING_TIMEOUT_S, MAX_CLAIM_TRIES, NOWHERE, placeholder, placeholder_value, state};
-use super::{after, clock};
+use super::{after, clock, ramp, spread};
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata, succeed};
 use crate::circuit::{CircuitState, CloseReason, Phase, Transition, item};
 use crate::contract::{MAX_REASON, Trigger};
@@ -71,7 +71,7 @@ fn check_input(context: &Context<'_>) -> State {
         ("limited", json!(false)),
         ("signalled", json!(false)),
         ("rounds", json!(0)),
-        ("spread", json!({ "calls": 0, "progress": null, "error": "none" })),
+        ("spread", spread::unset()),
         ("faults", json!(0)),
         ("closedBy", json!("none")),
     ];
@@ -94,11 +94,15 @@ fn check_input(context: &Context<'_>) -> State {
     if context.circuit.alarm.signal.sees_probes() {
         known.push(carried(PROBE_FAILED_AT, "0"));
     }
+    let limited_unset =
+        ramp::is_on(context).then(|| ramp::unset().into_iter().chain([(spread::PENDING, json!(false))]));
+    let limited_unset = limited_unset.into_iter().flatten();
     let rule = unset
         .into_iter()
         .chain(known)
         .chain(clock::unset())
         .chain(after::unset())
+        .chain(limited_unset)
         .fold(Rule::when(fits, after::after_input(context)), |rule, (name, value)| rule.assign(name, value))
         .assign("trip", jsonata("{'trigger': $states.input.trigger, 'reason': $states.input.reason}"))
         // What an execution that hands over gives on beside the circuit's item.

@@ -5,17 +5,15 @@ use serde_json::json;
 use super::hold::HELD_ATTRIBUTES;
 use super::probe::fresh_window_s;
 use super::steps::{SET_ALARM_STATE, brief, last_probe, now_ms, patient, phase};
-use super::{Context, OVERRULED_AFTER_S, after, placeholder, placeholder_value, spread};
+use super::{Context, OVERRULED_AFTER_S, after, placeholder, placeholder_value, ramp, spread};
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata, succeed};
 use crate::circuit::{CloseReason, Phase, Transition, item};
-use crate::contract::RejitterStrategy;
 use crate::events::Announcement;
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
     let mut states = Vec::new();
-    if context.circuit.rejitter_strategy() != RejitterStrategy::Off {
-        states.extend(spread::states(context));
-    }
+    states.extend(spread::states(context));
+    states.extend(ramp::states(context));
     states.extend(restore(context));
     states.extend(finish(context));
     states

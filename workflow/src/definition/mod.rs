@@ -3,7 +3,7 @@
 //! [`definition`] is the only place where the machine is made. What it returns is what is deployed, what the drill
 //! interprets and what the tests compare.
 //!
-//! The states stand in the order in which a trip passes them: claim, open, wait, probe, close; `fault` is where every
+//! The states stand in the order in which a trip passes them: claim, open, wait, probe, limited traffic, close; `fault` is where every
 //! step leads that failed for good.
 
 mod after;
@@ -12,8 +12,10 @@ mod clock;
 mod close;
 mod fault;
 mod hold;
+mod limited;
 mod open;
 mod probe;
+mod ramp;
 mod spread;
 mod steps;
 mod wait;
@@ -23,7 +25,6 @@ use serde_json::Value;
 
 use crate::asl::StateMachine;
 use crate::config::CircuitConfig;
-use crate::contract::RejitterStrategy;
 
 pub use self::wiring::Wiring;
 
@@ -174,6 +175,7 @@ pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
         clock::states(&context),
         hold::states(&context),
         probe::states(&context),
+        limited::states(&context),
         close::states(&context),
         after::states(&context),
         fault::states(&context),
@@ -187,16 +189,6 @@ pub fn state_machine(name: &str, circuit: &CircuitConfig) -> StateMachine {
 struct Context<'a> {
     name: &'a str,
     circuit: &'a CircuitConfig,
-}
-
-impl Context<'_> {
-    /// First step of the way back to closed after the probes succeeded.
-    fn after_recovery(&self) -> &'static str {
-        match self.circuit.rejitter_strategy() {
-            RejitterStrategy::Visibility | RejitterStrategy::Requeue => state::SPREAD_BACKLOG,
-            RejitterStrategy::Off => "MarkRestoring",
-        }
-    }
 }
 
 /// `${name}`, to be filled in by the stack.

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{DESCRIBE_ALARMS, INVOKE, brief, patient, phase, probed, probes_so_far};
+use super::steps::{INVOKE, phase, probed};
 use super::wait::ceiling;
 use super::{
     Context, EXTRA_RANGE_PERIODS, MAX_DELAY_S, MAX_FRESH_WINDOW_S, MAX_IN_FLIGHT_WAIT_S, MAX_LAST_RECEIVES,
-    MAX_SUSPECTS, SCARCE_RECEIVES, clock, placeholder, placeholder_value, stale_probe_s, state,
+    MAX_SUSPECTS, SCARCE_RECEIVES, clock, placeholder, placeholder_value, ramp, spread, stale_probe_s, state,
 };
 use crate::asl::{Catcher, Choice, Retrier, Rule, State, Task, Wait, fail, jsonata};
 use crate::circuit::{CloseReason, Phase, Transition, item};
-use crate::config::{ALARM_LAG_S, ExhaustedThen, FaultThen};
+use crate::config::ExhaustedThen;
 use crate::errors;
 use crate::events::Announcement;
 
@@ -24,12 +24,8 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         judge_exhausted(context),
         announce_exhausted(context),
     ];
-    // There also where a health check makes a limited close needless: a predecessor may not have had one.
-    states.extend(reopening(context));
     if context.circuit.probe.health_check_function_arn.is_some() {
         states.push(check_health(context));
-    } else {
-        states.extend(limited(context));
     }
     if context.circuit.exhausted.then == ExhaustedThen::Fail {
         let open = context.write_arguments(Some(Transition::Reopen), &[phase(Phase::GivenUp)], &[]);
@@ -131,6 +127,10 @@ fn judge(context: &Context<'_>) -> State {
     );
     let on_empty =
         if circuit.probe.health_check_function_arn.is_some() { "CheckHealth" } else { "MarkLimiting" };
+    let mut on_empty = Rule::when(nothing_there.clone(), on_empty).assign("noneVisibleSinceMs", json!(0));
+    if ramp::is_on(context) {
+        on_empty = on_empty.assign(ramp::STEP, json!(ramp::NO_STEP));
+    }
     // Only a FIFO queue gives the same message to every probe: there each one brings it nearer to the dead-letter queue.
     let scarce = if facts.fifo {
         format!("$exists($states.input.receives_left) and $states.input.receives_left <= {SCARCE_RECEIVES}")
@@ -148,14 +148,16 @@ fn judge(context: &Context<'_>) -> State {
     )
     .or(Rule::when(format!("{healthy} and $count($proven) + 1 >= {needed}"), context.after_recovery())
         .assign("closeReason", json!(CloseReason::Recovered.name()))
+        .assign("spread", spread::unset())
         .assign("sawHealthy", json!(true)))
     .or(Rule::when(healthy, state::PROBE_CONSUMER)
         .assign("proven", jsonata("$append($proven, [$states.input.message_id])"))
         .assign("sawHealthy", json!(true))
         .assign("noneVisibleSinceMs", json!(0)))
-    .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), "MarkRestoring")
+    .or(Rule::when(format!("({nothing_there}) and $count($proven) > 0"), context.after_spread())
+        .assign("spread", spread::unset())
         .assign("closeReason", json!(CloseReason::Recovered.name())))
-    .or(Rule::when(nothing_there, on_empty).assign("noneVisibleSinceMs", json!(0)))
+    .or(on_empty)
     .or(Rule::when(none_visible, "JudgeRounds")
         .assign("waitSeconds", json!(in_flight_wait_s))
         .assign("noneVisibleSinceMs", jsonata("$noneVisibleSinceMs > 0 ? $noneVisibleSinceMs : $millis()")))
@@ -252,117 +254,7 @@ fn check_health(context: &Context<'_>) -> State {
                 .assign("lastError", json!("HealthCheckFailed"))
                 .assign("lastProbe", probed("'unhealthy'", "$millis()")),
         )
-        .next("MarkRestoring")
-}
-
-/// The limited close: live traffic at a small concurrency stands in for the probe that an empty queue cannot give.
-fn limited(context: &Context<'_>) -> Vec<State> {
-    let circuit = context.circuit;
-    let mark =
-        context.mark("MarkLimiting", Phase::Limiting, "ChooseWait").output(json!({})).next("LimitMappings");
-    let limit = context
-        .call(
-            "LimitMappings",
-            placeholder::MAPPING_FUNCTION,
-            json!({
-                "action": "limit",
-                "fence": context.fence(),
-                "recorded": jsonata("$recorded"),
-                "maximum_concurrency": circuit.close.limited_concurrency_count,
-            }),
-            patient(),
-            "DisableMappings",
-        )
-        .assign("limited", json!(true))
-        .output(json!({}))
-        .next("MarkLimited");
-    let mark_limited = context
-        .mark("MarkLimited", Phase::Limited, "CheckReopening")
-        .comment("Whoever takes over from here on looks first: a mapping that is disabled by then was disabled by somebody else")
-        .output(json!({}))
-        .next("AnnounceHalfOpened");
-    let announce = context.announce(
-        "AnnounceHalfOpened",
-        Announcement::HalfOpened,
-        &[("maximum_concurrency", json!(circuit.close.limited_concurrency_count))],
-        &[],
-        "WatchLimited",
-    );
-    // Shorter than the alarm takes to fire, a watch would prove nothing.
-    let alarm = &circuit.alarm;
-    let watch_s =
-        circuit.close.limited_watch_s.max(alarm.datapoints_to_alarm_count * alarm.period_s + ALARM_LAG_S);
-    let watch =
-        Wait::seconds("WatchLimited", jsonata(format!("$max([{watch_s}, {}])", fresh_window_s(context))))
-            .comment(
-                "Until the alarm can have fired, and the failures from before the trip have left its window",
-            )
-            .next("CheckLimited");
-    let mut named = json!({ "AlarmNames": [placeholder_value(placeholder::ALARM_NAME)] });
-    let mut list = "MetricAlarms";
-    if alarm.existing_alarm_is_composite {
-        // Without being asked for them, CloudWatch leaves composite alarms out.
-        list = "CompositeAlarms";
-        named["AlarmTypes"] = json!(["CompositeAlarm"]);
-    }
-    let read = Task::new("ReadAlarm", DESCRIBE_ALARMS)
-        .arguments(named)
-        .output(jsonata(format!("{{'state': $string($states.result.{list}[0].StateValue)}}")))
-        .retry(brief())
-        .catch(context.to_fault("ReadAlarm", "CheckReopening"))
-        .next("JudgeLimited");
-    let judge = Choice::new(
-        "JudgeLimited",
-        Rule::when("$states.input.state = 'ALARM'", "AnnounceProbeFailed")
-            .assign("failedProbes", jsonata("$failedProbes + 1"))
-            .assign("lastError", json!("LimitedTrafficFailed"))
-            .assign("lastProbe", probed("'unhealthy'", "$millis()")),
-    )
-    .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
-        .assign("closeReason", json!(CloseReason::Recovered.name())))
-    .comment("An alarm that is gone proves nothing: that is a fault")
-    .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
-    .assign("resumeAt", json!("CheckReopening"))
-    .otherwise("AnnounceFault");
-    let check = context.count_enabled("CheckLimited", "CheckReopening").next("JudgeStillLimited");
-    let judge_check =
-        Choice::new("JudgeStillLimited", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
-            .comment("A mapping that is disabled during the limited close was disabled by somebody else")
-            .otherwise("ReadAlarm");
-    vec![mark, limit, mark_limited, announce, watch, check, judge_check, read, judge]
-}
-
-/// Before the mappings are disabled again after a limited close: one that is disabled already was disabled by somebody else,
-/// whose wish would be lost among the breaker's own disables.
-fn reopening(context: &Context<'_>) -> Vec<State> {
-    let check = context.count_enabled("CheckReopening", "CheckReopening").next("JudgeReopening");
-    let mut judge =
-        Choice::new("JudgeReopening", Rule::when("$states.input.enabled_count = 0", "YieldLimited"));
-    if context.circuit.fault.then == FaultThen::Restore {
-        // Resuming here after a fault, the mapping is to be given back; it is enabled, and needs its own settings only.
-        judge = judge.or(Rule::when("$resumeAt = 'CheckReopening'", "MarkRestoring")
-            .assign("closeReason", json!(CloseReason::Faulted.name())));
-    }
-    // It is disabled, and stays so: only the limit is taken back.
-    let give_up = context
-        .call(
-            "YieldLimited",
-            placeholder::MAPPING_FUNCTION,
-            json!({ "action": "disable", "fence": context.fence(), "recorded": jsonata("$recorded") }),
-            patient(),
-            "YieldLimited",
-        )
-        .assign("closeReason", json!(CloseReason::Overruled.name()))
-        .output(json!({}))
-        .next("AnnounceOverruled");
-    let [verdict, probed_at, error, failed] = probes_so_far();
-    let opening = [phase(Phase::Opening), verdict, probed_at, error, failed];
-    let mark = context
-        .write("MarkReopening", context.write_arguments(None, &opening, &[]), "CheckReopening")
-        .comment("Before they are disabled: whoever takes over from here on would take that for somebody else's doing")
-        .output(json!({}))
-        .next("DisableMappings");
-    vec![check, judge.otherwise("MarkReopening"), mark, give_up]
+        .next(context.after_spread())
 }
 
 /// Variable that holds when a probe failed last, where the alarm sees probes.

@@ -5,15 +5,68 @@
 use serde_json::{Value, json};
 
 use super::steps::{INVOKE, brief};
-use super::{Context, MAX_SPREADS, REJITTER_TIMEOUT_S, placeholder, placeholder_value, state};
+use super::{Context, MAX_SPREADS, REJITTER_TIMEOUT_S, placeholder, placeholder_value, ramp, state};
 use crate::asl::{Catcher, Choice, ForEach, Retrier, Rule, State, StateMachine, Task, jsonata, succeed};
+use crate::contract::RejitterStrategy;
 use crate::errors;
 
+/// Variable that says whether a backlog is planned to be spread and not spread yet; circuits with a ramp have it.
+pub const PENDING: &str = "spreadPending";
+/// Where a circuit with a ramp plans the spread.
+const PLAN: &str = "PlanSpread";
+
+/// Whether the circuit spreads its backlog.
+pub fn is_on(context: &Context<'_>) -> bool {
+    context.circuit.rejitter_strategy() != RejitterStrategy::Off
+}
+
+/// What is known of the spread before it begins: the variable `spread`.
+pub fn unset() -> Value {
+    json!({ "calls": 0, "progress": null, "error": "none" })
+}
+
 /// Where the close goes on.
-const AFTER: &str = "MarkRestoring";
+fn after(context: &Context<'_>) -> &'static str {
+    if ramp::is_on(context) { ramp::AFTER_SPREAD } else { "MarkRestoring" }
+}
+
+impl Context<'_> {
+    /// First step of the way back to closed after the probes succeeded.
+    pub(super) fn after_recovery(&self) -> &'static str {
+        match (is_on(self), ramp::is_on(self)) {
+            (true, true) => PLAN,
+            (true, false) => state::SPREAD_BACKLOG,
+            (false, _) => self.after_spread(),
+        }
+    }
+}
+
+/// A circuit with a ramp learns first how large the backlog is.
+fn plan(context: &Context<'_>) -> [State; 2] {
+    let plan = call(context, PLAN, Value::Null, true)
+        .assign(
+            "spread",
+            jsonata("{'calls': 1, 'progress': $states.result.Payload.progress, 'error': 'none'}"),
+        )
+        .assign(PENDING, json!(true))
+        .output(json!({}))
+        .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
+        .catch(gave_up(context))
+        .next("JudgePlan");
+    let judge = Choice::new("JudgePlan", Rule::when("$spread.progress.share_count > 1", "SpreadShares"))
+        .otherwise(context.after_spread());
+    [plan, judge]
+}
 
 pub fn states(context: &Context<'_>) -> Vec<State> {
-    let call = call(context, state::SPREAD_BACKLOG, jsonata("$spread.progress"))
+    if !is_on(context) {
+        return Vec::new();
+    }
+    let mut states = Vec::new();
+    if ramp::is_on(context) {
+        states.extend(plan(context));
+    }
+    let call = call(context, state::SPREAD_BACKLOG, jsonata("$spread.progress"), false)
         .assign(
             "spread",
             jsonata(
@@ -22,11 +75,14 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         )
         .output(jsonata("{'done': $states.result.Payload.done}"))
         .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))
-        .catch(gave_up())
+        .catch(gave_up(context))
         .next("JudgeSpread");
     let judge = Choice::new(
         "JudgeSpread",
-        Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), AFTER),
+        over(
+            context,
+            Rule::when(format!("$states.input.done or $spread.calls >= {MAX_SPREADS}"), after(context)),
+        ),
     )
     .or(Rule::when("$spread.progress.share_count > 1", "SpreadShares"))
     .otherwise(state::SPREAD_BACKLOG);
@@ -35,11 +91,17 @@ pub fn states(context: &Context<'_>) -> Vec<State> {
         Rule::when(format!("'{}' in $states.input.errors", errors::STALE_EPOCH), "Superseded"),
     )
     .otherwise("JudgeSpread");
-    vec![call, judge, shares(context), judge_shares]
+    states.extend([call, judge, shares(context), judge_shares]);
+    states
 }
 
-/// One call of the function.
-fn call(context: &Context<'_>, name: &str, progress: Value) -> Task {
+/// Nothing more is to be spread when this rule holds.
+fn over(context: &Context<'_>, rule: Rule) -> Rule {
+    if ramp::is_on(context) { rule.assign(PENDING, json!(false)) } else { rule }
+}
+
+/// One call of the function, or one that only says how it would spread.
+fn call(context: &Context<'_>, name: &str, progress: Value, only_plans: bool) -> Task {
     let circuit = context.circuit;
     let mut payload = json!({
         "fence": context.fence(),
@@ -49,6 +111,12 @@ fn call(context: &Context<'_>, name: &str, progress: Value) -> Task {
         "invocations_count": circuit.rejitter.invocations_count,
         "progress": progress,
     });
+    if ramp::is_on(context) {
+        payload["ramp_s"] = json!(circuit.ramp.length_s());
+    }
+    if only_plans {
+        payload["only_plans"] = json!(true);
+    }
     if let Some(count) = circuit.facts().max_receive_count {
         payload["max_receive_count"] = json!(count);
     }
@@ -65,15 +133,16 @@ fn call(context: &Context<'_>, name: &str, progress: Value) -> Task {
         .retry(brief())
 }
 
-fn gave_up() -> Catcher {
-    Catcher::on(&["States.ALL"], AFTER)
-        .assign("spread", jsonata("$merge([$spread, {'error': $states.errorOutput.Error}])"))
+fn gave_up(context: &Context<'_>) -> Catcher {
+    let catcher = Catcher::on(&["States.ALL"], after(context))
+        .assign("spread", jsonata("$merge([$spread, {'error': $states.errorOutput.Error}])"));
+    if ramp::is_on(context) { catcher.assign(PENDING, json!(false)) } else { catcher }
 }
 
 /// Several calls at once, each with counts of its own, until each has found the queue dry or run out of time. One that
 /// fails for good does not end the others: what it leaves they spread.
 fn shares(context: &Context<'_>) -> State {
-    let call = call(context, state::SPREAD_SHARE, jsonata("$states.input.progress"))
+    let call = call(context, state::SPREAD_SHARE, jsonata("$states.input.progress"), false)
         .output(jsonata("$merge([$states.result.Payload, {'error': 'none'}])"))
         .catch(Catcher::on(&["States.ALL"], "ShareFailed").output(jsonata(
             "{'done': true, 'progress': $states.input.progress, 'error': $states.errorOutput.Error}",
@@ -108,6 +177,6 @@ fn shares(context: &Context<'_>) -> State {
     .output(jsonata(
         "{'done': $not(false in $states.result.done), 'errors': $append([], $states.result.error)}",
     ))
-    .catch(gave_up())
+    .catch(gave_up(context))
     .next("JudgeShares")
 }

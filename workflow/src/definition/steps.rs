@@ -24,6 +24,8 @@ pub const DESCRIBE_EXECUTION: &str = "arn:aws:states:::aws-sdk:sfn:describeExecu
 pub const START_EXECUTION: &str = "arn:aws:states:::states:startExecution";
 /// Resource of the look at the alarm.
 pub const DESCRIBE_ALARMS: &str = "arn:aws:states:::aws-sdk:cloudwatch:describeAlarms";
+/// Resource of the look at what of the traffic failed.
+pub const GET_METRIC_DATA: &str = "arn:aws:states:::aws-sdk:cloudwatch:getMetricData";
 /// Resource of the reset of the alarm.
 pub const SET_ALARM_STATE: &str = "arn:aws:states:::aws-sdk:cloudwatch:setAlarmState";
 

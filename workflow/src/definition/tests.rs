@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{AlarmSignal, CircuitConfig, ExhaustedThen, FaultThen};
+use crate::contract::RejitterStrategy;
 
 /// Circuits that between them take every branch of the definition.
 fn variants() -> Vec<CircuitConfig> {
@@ -25,7 +26,19 @@ fn variants() -> Vec<CircuitConfig> {
     composite.alarm.existing_alarm_arn =
         Some("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:failing".to_owned());
     composite.alarm.existing_alarm_is_composite = true;
-    vec![CircuitConfig::default(), fifo, health, fails, closes, keeps, errors, composite]
+    // With a ramp too, and each without one.
+    let ramps = [CircuitConfig::default(), fifo.clone(), health.clone(), errors.clone(), composite.clone()]
+        .map(|mut circuit| {
+            circuit.ramp.concurrency_counts = vec![2, 10];
+            circuit
+        });
+    let mut counts = CircuitConfig::default();
+    counts.alarm.signal = AlarmSignal::FailedCount;
+    counts.ramp.concurrency_counts = vec![5];
+    let mut variants =
+        vec![CircuitConfig::default(), fifo, health, fails, closes, keeps, errors, composite, counts];
+    variants.extend(ramps);
+    variants
 }
 
 #[test]

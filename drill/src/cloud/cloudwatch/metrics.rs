@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde_json::Value;
+
 const MINUTE_MS: u64 = 60_000;
 /// Minutes kept per series: two weeks, longer than any alarm looks back.
 const MAX_MINUTES_COUNT: usize = 14 * 24 * 60;
@@ -22,6 +24,14 @@ impl SeriesKey {
     pub fn new(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> Self {
         let dimensions = dimensions.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Self { namespace: namespace.to_owned(), name: name.to_owned(), dimensions: dimensions.collect() }
+    }
+
+    /// The series that a `Metric` of a request means; none if a part of it is missing.
+    pub fn from_metric(metric: &Value) -> Option<Self> {
+        let dimensions = metric["Dimensions"].as_array()?;
+        let parts = dimensions.iter().map(|one| Some((one["Name"].as_str()?, one["Value"].as_str()?)));
+        let parts = parts.collect::<Option<Vec<_>>>()?;
+        Some(Self::new(metric["Namespace"].as_str()?, metric["MetricName"].as_str()?, &parts))
     }
 }
 
