@@ -1,0 +1,300 @@
+//! What every store has to do, asked of each of them in the same words.
+
+use std::time::Duration;
+
+use guard::record::{GuardState, Isolation, Item, Lease, Record};
+use guard::window::{Bucket, Counts};
+use guard::{KeptAnswer, MemoryStore, Store, Written};
+
+/// A name that no other run has used.
+fn fresh_circuit() -> String {
+    format!("c{:016x}", getrandom::u64().unwrap())
+}
+
+fn record(revision: u64, writer: u64) -> Record {
+    Record { revision, writer, ..Record::default() }
+}
+
+/// One with every attribute that there can be.
+fn full_record(revision: u64) -> Record {
+    Record {
+        revision,
+        writer: u64::MAX,
+        epoch: 7,
+        outage_ms: 1_764_000_000_123,
+        state: GuardState::HalfOpen {
+            success_count: 1,
+            leases: vec![Lease { id: u64::MAX, until_ms: 1_764_000_000_456 }],
+        },
+        round_count: 3,
+        window: vec![Bucket {
+            index: 588_000_000,
+            counts: Counts { call_count: 3, failure_count: 2, slow_count: 1 },
+        }],
+        run_count: 2,
+        alarming_since_ms: Some(1_764_000_000_789),
+        reason: "2 of 3 calls failed within 30 s".to_owned(),
+        isolation: Some(Isolation {
+            by: "ana".to_owned(),
+            reason: "wartung \u{1f6e0} \"now\"".to_owned(),
+            at_ms: 5,
+        }),
+    }
+}
+
+async fn suite(store: &impl Store) {
+    an_unknown_circuit_is_the_default(store).await;
+    what_is_written_is_read_and_what_is_gone_is_removed(store).await;
+    of_two_writers_with_the_same_revision_one_is_refused(store).await;
+    a_write_is_refused_after_the_workflow_has_moved_on(store).await;
+    answers_are_kept_replaced_and_expire(store).await;
+}
+
+async fn an_unknown_circuit_is_the_default(store: &impl Store) {
+    assert_eq!(store.read(&fresh_circuit()).await.unwrap(), Item::default());
+}
+
+async fn what_is_written_is_read_and_what_is_gone_is_removed(store: &impl Store) {
+    let circuit = fresh_circuit();
+    let full = full_record(1);
+    assert_eq!(store.write(&circuit, &Item::default(), &full).await.unwrap(), Written::Done);
+    let read = store.read(&circuit).await.unwrap();
+    assert_eq!(read.record, full);
+    let bare = record(2, 9);
+    assert_eq!(store.write(&circuit, &read, &bare).await.unwrap(), Written::Done);
+    assert_eq!(store.read(&circuit).await.unwrap().record, bare, "no attribute of the record before is left");
+}
+
+async fn of_two_writers_with_the_same_revision_one_is_refused(store: &impl Store) {
+    let circuit = fresh_circuit();
+    let seen = Item::default();
+    assert_eq!(store.write(&circuit, &seen, &record(1, 1)).await.unwrap(), Written::Done);
+    assert_eq!(store.write(&circuit, &seen, &record(1, 2)).await.unwrap(), Written::Refused);
+    let seen = store.read(&circuit).await.unwrap();
+    assert_eq!(seen.record, record(1, 1));
+    assert_eq!(store.write(&circuit, &seen, &record(2, 3)).await.unwrap(), Written::Done);
+    assert_eq!(store.write(&circuit, &seen, &record(2, 4)).await.unwrap(), Written::Refused);
+    assert_eq!(store.read(&circuit).await.unwrap().record, record(2, 3));
+}
+
+/// A guard that has read the item in another epoch, or in another state of the workflow, than it is in.
+async fn a_write_is_refused_after_the_workflow_has_moved_on(store: &impl Store) {
+    let circuit = fresh_circuit();
+    assert_eq!(store.write(&circuit, &Item::default(), &record(1, 1)).await.unwrap(), Written::Done);
+    let mut other_epoch = store.read(&circuit).await.unwrap();
+    other_epoch.workflow.epoch = Some(4);
+    assert_eq!(store.write(&circuit, &other_epoch, &record(2, 2)).await.unwrap(), Written::Refused);
+    let mut other_state = store.read(&circuit).await.unwrap();
+    other_state.workflow.state = workflow::circuit::CircuitState::Open;
+    assert_eq!(store.write(&circuit, &other_state, &record(2, 2)).await.unwrap(), Written::Refused);
+}
+
+async fn answers_are_kept_replaced_and_expire(store: &impl Store) {
+    let circuit = fresh_circuit();
+    let answer = |json: &str| KeptAnswer { at_ms: 1_764_000_000_000, json: json.to_owned() };
+    let hour_ms = 3_600_000;
+    assert_eq!(store.answer(&circuit, "price#7").await.unwrap(), None);
+    for json in ["{\"price\":7}", "{\"price\":8,\"note\":\"\u{e4}\"}"] {
+        store.keep_answer(&circuit, "price#7", &answer(json), hour_ms).await.unwrap();
+        assert_eq!(store.answer(&circuit, "price#7").await.unwrap(), Some(answer(json)));
+    }
+    assert_eq!(store.answer(&circuit, "price#8").await.unwrap(), None);
+    assert_eq!(
+        store.read(&circuit).await.unwrap(),
+        Item::default(),
+        "an answer is no part of the circuit's item"
+    );
+    store.keep_answer(&circuit, "short", &answer("1"), 1).await.unwrap();
+    // Seconds are what the time to live of DynamoDB has; its clock may be another one.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(store.answer(&circuit, "short").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn memory() {
+    suite(&MemoryStore::new()).await;
+}
+
+#[cfg(feature = "redis")]
+mod redis_server {
+    use std::net::TcpListener;
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+
+    use guard::{RedisStore, Store};
+    use redis::aio::ConnectionManager;
+
+    /// A server of this test's own, on loopback. It ends with this value.
+    struct Server {
+        child: Child,
+        port: u16,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Server {
+        /// Starts the first of the two servers that is there.
+        fn start() -> Server {
+            for program in ["valkey-server", "redis-server"] {
+                let port = free_port();
+                let directory = tempfile::tempdir().unwrap();
+                let started = Command::new(program)
+                    .args([
+                        "--bind",
+                        "127.0.0.1",
+                        "--port",
+                        &port.to_string(),
+                        "--save",
+                        "",
+                        "--appendonly",
+                        "no",
+                    ])
+                    .arg("--dir")
+                    .arg(directory.path())
+                    .stdout(Stdio::null())
+                    .spawn();
+                if let Ok(child) = started {
+                    return Server { child, port, _directory: directory };
+                }
+            }
+            panic!(
+                "neither valkey-server nor redis-server is on PATH. Install one (`apt-get install redis-server`), or \
+                 leave this test out with `--skip redis`"
+            );
+        }
+
+        async fn connect(&self) -> ConnectionManager {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.port)).unwrap();
+            for _ in 0..100 {
+                if let Ok(connection) = ConnectionManager::new(client.clone()).await {
+                    return connection;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            panic!("the server on port {} does not answer within 5 s", self.port);
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+
+    fn free_port() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn redis() {
+        let server = Server::start();
+        let connection = server.connect().await;
+        let store = RedisStore::new(connection.clone());
+        super::suite(&store).await;
+        circuits_expire_unless_they_are_isolated(&store, connection).await;
+    }
+
+    async fn circuits_expire_unless_they_are_isolated(store: &impl Store, mut connection: ConnectionManager) {
+        let circuit = super::fresh_circuit();
+        let mut ttl = async || {
+            let command = redis::cmd("PTTL").arg(format!("guard:{circuit}")).to_owned();
+            command.query_async::<i64>(&mut connection).await.unwrap()
+        };
+        let never = -1;
+        store.write(&circuit, &super::Item::default(), &super::record(1, 1)).await.unwrap();
+        let seven_days_ms = 7 * 86_400_000;
+        assert!(ttl().await > seven_days_ms, "a circuit is kept for longer than any opening");
+        let seen = store.read(&circuit).await.unwrap();
+        store.write(&circuit, &seen, &super::full_record(2)).await.unwrap();
+        assert_eq!(ttl().await, never);
+        let seen = store.read(&circuit).await.unwrap();
+        store.write(&circuit, &seen, &super::record(3, 3)).await.unwrap();
+        assert!(ttl().await > seven_days_ms);
+    }
+}
+
+#[cfg(feature = "dynamodb")]
+mod dynamodb {
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+    use guard::{DynamoStore, Store, Written};
+
+    /// Where the endpoint is: of DynamoDB local or MiniStack, as `http://127.0.0.1:4566`.
+    const ENDPOINT: &str = "GUARD_DYNAMODB_ENDPOINT";
+
+    fn client() -> Client {
+        let endpoint = std::env::var(ENDPOINT).unwrap_or_else(|_| {
+            panic!("set {ENDPOINT} to the URL of an endpoint, such as http://127.0.0.1:4566")
+        });
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-central-1"))
+            .endpoint_url(endpoint)
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        Client::from_conf(config)
+    }
+
+    async fn create_table(client: &Client, table: &str) {
+        let key =
+            KeySchemaElement::builder().attribute_name("circuit").key_type(KeyType::Hash).build().unwrap();
+        let name = AttributeDefinition::builder()
+            .attribute_name("circuit")
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .unwrap();
+        client
+            .create_table()
+            .table_name(table)
+            .key_schema(key)
+            .attribute_definitions(name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    #[ignore = "needs an endpoint of DynamoDB in GUARD_DYNAMODB_ENDPOINT; see docs/guard.md"]
+    async fn dynamodb() {
+        let client = client();
+        let table = super::fresh_circuit();
+        create_table(&client, &table).await;
+        let store = DynamoStore::new(client.clone(), &table);
+        super::suite(&store).await;
+        the_claim_of_the_workflow_wins(&store, &client, &table).await;
+        client.delete_table().table_name(&table).send().await.unwrap();
+    }
+
+    /// With the condition and the update of the workflow's state `ClaimCircuit`, as far as they matter here.
+    async fn the_claim_of_the_workflow_wins(store: &impl Store, client: &Client, table: &str) {
+        let circuit = super::fresh_circuit();
+        store.write(&circuit, &super::Item::default(), &super::full_record(1)).await.unwrap();
+        let seen = store.read(&circuit).await.unwrap();
+        client
+            .update_item()
+            .table_name(table)
+            .key("circuit", AttributeValue::S(circuit.clone()))
+            .condition_expression("attribute_not_exists(circuit_state) OR circuit_state = :closed")
+            .update_expression(
+                "SET circuit_state = :open, epoch = if_not_exists(epoch, :zero) + :one, opened_at_ms = :now",
+            )
+            .expression_attribute_values(":closed", AttributeValue::S("closed".to_owned()))
+            .expression_attribute_values(":open", AttributeValue::S("open".to_owned()))
+            .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":now", AttributeValue::N("1764000000999".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        let refused = store.write(&circuit, &seen, &super::record(2, 2)).await.unwrap();
+        assert_eq!(refused, Written::Refused);
+        let claimed = store.read(&circuit).await.unwrap();
+        assert!(guard::machine::is_owned(&claimed));
+        assert_eq!(claimed.workflow.epoch, Some(1));
+        assert_eq!(claimed.record, super::full_record(1), "the claim leaves what guards have written");
+    }
+}
