@@ -260,22 +260,23 @@ impl<S: Store> Keeper<S> {
             return Err(busy(self.clock.now_ms()));
         };
         let lease_id = self.chance.number();
-        let mut until = Duration::ZERO;
         for _ in 0..MAX_WRITE_TRIES {
             let Ok(item) = self.read().await else { break };
-            // A write whose answer was lost, and on which somebody else has written since.
-            if let GuardState::HalfOpen { leases, .. } = &machine::effective(&item).state
-                && leases.iter().any(|lease| lease.id == lease_id)
-            {
-                return Ok(Permit::Sample { lease_id, until });
-            }
             let now_ms = self.clock.now_ms();
+            // A write whose answer was lost, or that was late. It holds for as long as it says, by this clock.
+            if let GuardState::HalfOpen { leases, .. } = &machine::effective(&item).state
+                && let Some(lease) = leases.iter().find(|lease| lease.id == lease_id)
+            {
+                let left = Duration::from_millis(lease.until_ms.saturating_sub(now_ms));
+                return Ok(Permit::Sample { lease_id, until: self.clock.elapsed() + left });
+            }
             match machine::verdict(&item, now_ms, &self.settings) {
                 Verdict::Pass => return Ok(Permit::Closed { generation: self.known().generation }),
                 Verdict::Refuse { cause, until_ms } => return Err(self.refusal(cause, until_ms, now_ms)),
                 Verdict::Sample => {}
             }
-            until = self.clock.elapsed() + self.settings.sample_timeout;
+            // Taken before the write: the call ends before the lease does, by any clock.
+            let until = self.clock.elapsed() + self.settings.sample_timeout;
             let Some(record) = machine::take_lease(&item, lease_id, now_ms, &self.settings) else { break };
             match self.write(&item, record).await {
                 Ok(Written::Done) => return Ok(Permit::Sample { lease_id, until }),
