@@ -331,9 +331,11 @@ impl<S: Store> Keeper<S> {
             Noted::Enough => return,
             Noted::Tripped(reason) => Some(reason),
             Noted::ToSay => {
-                // Somebody else of this instance says it, or will at the next bad call.
-                let Ok(turn) = self.gate.try_lock() else { return };
-                let trip = self.sync().await;
+                // It waits for a refresh beside it, as a function may be frozen as soon as it has answered; that may have
+                // said it already.
+                let turn = self.gate.lock().await;
+                let is_due = self.is_due_to_say(&self.known(), self.clock.now_ms());
+                let trip = if is_due { self.sync().await } else { None };
                 drop(turn);
                 trip
             }
@@ -353,15 +355,18 @@ impl<S: Store> Keeper<S> {
         if known.alone.is_some() {
             return self.count_alone(&mut known, now_ms).map_or(Noted::Enough, Noted::Tripped);
         }
-        // A store that does not answer is not asked at every call.
-        let is_reachable = known.failing_since_ms.is_none()
-            || is_older(known.asked_at_ms, now_ms, self.settings.refresh_every);
-        let is_due = is_older(known.flushed_at_ms, now_ms, self.settings.flush_every);
-        if is_due && is_reachable && known.window.is_alarming(now_ms, &self.settings) {
+        if self.is_due_to_say(&known, now_ms) && known.window.is_alarming(now_ms, &self.settings) {
             Noted::ToSay
         } else {
             Noted::Enough
         }
+    }
+
+    /// Whether it is time to write counts. A store that does not answer is not asked at every call.
+    fn is_due_to_say(&self, known: &Known, now_ms: u64) -> bool {
+        is_older(known.flushed_at_ms, now_ms, self.settings.flush_every)
+            && (known.failing_since_ms.is_none()
+                || is_older(known.asked_at_ms, now_ms, self.settings.refresh_every))
     }
 
     /// Whether this instance's own calls trip its circuit.
@@ -441,7 +446,7 @@ impl<S: Store> Keeper<S> {
 
     /// Writes the record as the next revision. If the answer is lost, a read tells whether it has arrived.
     async fn write(&self, seen: &Item, mut record: Record) -> Result<Written, StoreError> {
-        record.revision = seen.record.revision + 1;
+        record.revision = seen.record.revision.saturating_add(1);
         record.writer = self.chance.number();
         let asked_at_ms = self.clock.now_ms();
         let asked_at = self.clock.elapsed();

@@ -72,7 +72,7 @@ pub enum Outcome {
 }
 
 /// The guards' record as it holds under the workflow's part: void if an execution has claimed the circuit since it was
-/// written. What outlasts that are the revision, the epoch and an isolation.
+/// written. What outlasts that are the revision and an isolation; the epoch is the next one, as this is a transition.
 pub fn effective(item: &Item) -> Record {
     let record = &item.record;
     if record.outage_ms == item.workflow.opened_at_ms {
@@ -81,7 +81,7 @@ pub fn effective(item: &Item) -> Record {
     Record {
         revision: record.revision,
         writer: record.writer,
-        epoch: record.epoch,
+        epoch: record.epoch.saturating_add(1),
         outage_ms: item.workflow.opened_at_ms,
         isolation: record.isolation.clone(),
         ..Record::default()
@@ -148,7 +148,7 @@ pub fn take_lease(item: &Item, id: u64, now_ms: u64, settings: &Settings) -> Opt
     let (success_count, mut leases) = match record.state {
         GuardState::Closed => return None,
         GuardState::Open { .. } => {
-            record.epoch += 1;
+            record.epoch = record.epoch.saturating_add(1);
             (0, Vec::new())
         }
         GuardState::HalfOpen { success_count, leases } => (success_count, leases),
@@ -184,7 +184,7 @@ pub fn end_sample(
             open(&mut record, now_ms, chance, settings);
         }
         Outcome::Success if success_count + 1 >= settings.success_count => {
-            record.epoch += 1;
+            record.epoch = record.epoch.saturating_add(1);
             record.round_count = 0;
             record.state = GuardState::Closed;
             forget_counts(&mut record);
@@ -269,7 +269,7 @@ pub fn alone(item: &Item, now_ms: u64, chance: f64, settings: &Settings) -> Item
 }
 
 fn open(record: &mut Record, now_ms: u64, chance: f64, settings: &Settings) {
-    record.epoch += 1;
+    record.epoch = record.epoch.saturating_add(1);
     record.round_count = record.round_count.saturating_add(1);
     let until_ms = now_ms.saturating_add(open_for_ms(record.round_count, chance, settings));
     record.state = GuardState::Open { until_ms };

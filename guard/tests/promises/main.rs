@@ -9,7 +9,7 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 use crate::world::{Course, Plan, run};
 
@@ -73,6 +73,7 @@ fn every_promise_holds_while_everything_goes_wrong() {
         cases,
         source_file: Some(file!()),
         max_shrink_iters: 300,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..Config::default()
     });
     let coverage = std::cell::RefCell::new(Coverage::default());

@@ -422,7 +422,7 @@ async fn lane(world: &Arc<World>, guard: &Guard<LossyStore>, number: usize, mut 
     while !world.is_over() {
         sleep(Duration::from_millis(chance.random_range(10..250))).await;
         // One in ten takes longer than a sample may.
-        let longest = if chance.random_range(0..10) == 0 { 900 } else { 120 };
+        let longest = if chance.random_range(0..10) == 0 { 3_000 } else { 120 };
         let takes = Duration::from_millis(chance.random_range(1..longest));
         call(world, guard, number, takes).await;
     }
