@@ -22,6 +22,9 @@ const MAX_WRITE_TRIES: usize = 3;
 /// As above for the end of a sample: without it, the others wait until the lease expires.
 const MAX_END_TRIES: usize = 6;
 
+/// Writes in a row that fail although the store can be read, until that is said: a role that may only read, as a rule.
+const MAX_FAILED_WRITES: u32 = 3;
+
 /// What all clones of a guard share.
 pub(crate) struct Keeper<S> {
     pub(crate) circuit: String,
@@ -49,6 +52,8 @@ struct Known {
     window: LocalWindow,
     flushed_at_ms: Option<u64>,
     failing_since_ms: Option<u64>,
+    /// Writes in a row that have failed although the store could be read.
+    failed_write_count: u32,
     /// The circuit of this instance alone, while the store cannot be reached.
     alone: Option<Item>,
 }
@@ -71,6 +76,10 @@ pub(crate) enum Permit {
     Closed { generation: u64 },
     /// As a sample, up to this time of [`Clock::elapsed`].
     Sample { lease_id: u64, until: Duration },
+}
+
+fn source_of(error: &StoreError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
 /// Whether a moment is at least this long ago, or never was. A clock that was set back makes it old.
@@ -280,8 +289,7 @@ impl<S: Store> Keeper<S> {
             let Some(record) = machine::take_lease(&item, lease_id, now_ms, &self.settings) else { break };
             match self.write(&item, record).await {
                 Ok(Written::Done) => return Ok(Permit::Sample { lease_id, until }),
-                Ok(Written::Refused) => {}
-                Err(_) => break,
+                Ok(Written::Refused) | Err(_) => {}
             }
         }
         drop(turn);
@@ -404,8 +412,8 @@ impl<S: Store> Keeper<S> {
             let next = machine::end_sample(&item, lease_id, outcome, now_ms, chance, &self.settings);
             let Some(record) = next else { return };
             match self.write(&item, record).await {
-                Ok(Written::Done) | Err(_) => return,
-                Ok(Written::Refused) => {}
+                Ok(Written::Done) => return,
+                Ok(Written::Refused) | Err(_) => {}
             }
         }
     }
@@ -453,16 +461,32 @@ impl<S: Store> Keeper<S> {
         let answer = self.timed("writing", self.store.write(&self.circuit, seen, &record)).await;
         match answer {
             Ok(Written::Done) => {
+                self.known().failed_write_count = 0;
                 let item = Item { workflow: seen.workflow.clone(), record };
                 self.adopt(&item, asked_at_ms, asked_at);
                 Ok(Written::Done)
             }
             Ok(Written::Refused) => Ok(Written::Refused),
             Err(error) => {
-                drop(self.unreached(error));
+                let error = self.unreached(error);
                 let found = self.read().await?;
-                let arrived = found.record.writer == record.writer;
-                Ok(if arrived { Written::Done } else { Written::Refused })
+                if found.record.writer == record.writer {
+                    return Ok(Written::Done);
+                }
+                let failed_write_count = {
+                    let mut known = self.known();
+                    known.failed_write_count = known.failed_write_count.saturating_add(1);
+                    known.failed_write_count
+                };
+                if failed_write_count == MAX_FAILED_WRITES {
+                    tracing::warn!(
+                        circuit = self.circuit,
+                        %error,
+                        cause = source_of(&error),
+                        "the guard can read its store and cannot write to it; it obeys, and does not open the circuit"
+                    );
+                }
+                Err(error)
             }
         }
     }
@@ -548,11 +572,10 @@ impl<S: Store> Keeper<S> {
             }
             known.alone = Some(alone);
             drop(known);
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             tracing::warn!(
                 circuit = self.circuit,
                 %error,
-                cause,
+                cause = source_of(&error),
                 "the guard's store cannot be reached; calls pass, and this instance counts for itself alone"
             );
         }

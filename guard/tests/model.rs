@@ -1,4 +1,8 @@
 //! The pure machine beside a plain model of it: the same commands, and the same words to every call.
+#![allow(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy spares the functions marked so, not their helpers"
+)]
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! What every store has to do, asked of each of them in the same words.
+#![allow(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy spares the functions marked so, not their helpers"
+)]
 
 use std::time::Duration;
 

@@ -212,3 +212,30 @@ async fn a_flush_says_what_is_not_said_yet() {
     guard.flush().await;
     assert_eq!(table.state(), "open");
 }
+
+/// With a role that may read the item and not write it.
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_may_only_read_obeys_and_says_that_it_cannot_write() {
+    let table = Table::new();
+    table.is_read_only.store(true, std::sync::atomic::Ordering::Relaxed);
+    let log = Log::listen();
+    let guard = table.guard(quick());
+    for _ in 0..20 {
+        assert_eq!(bad(&guard).await, Err(CallError::Failed(Trouble::Down)));
+        wait_ms(1_000).await;
+    }
+    assert_eq!(log.count("cannot write"), 1);
+    assert_eq!(log.count("cannot be reached"), 0);
+    table.claim();
+    wait_ms(1_000).await;
+    let _ = good(&guard).await;
+    settle().await;
+    assert_eq!(cause(good(&guard).await), OpenCause::Workflow);
+    table.close();
+    table.is_read_only.store(false, std::sync::atomic::Ordering::Relaxed);
+    wait_ms(1_000).await;
+    let _ = good(&guard).await;
+    settle().await;
+    trip(&guard).await;
+    assert_eq!(table.state(), "open");
+}

@@ -53,6 +53,8 @@ pub struct Table {
     pub writes: Arc<AtomicU64>,
     pub answers_written: Arc<AtomicU64>,
     pub is_away: Arc<AtomicBool>,
+    /// Reads are answered, writes are not allowed.
+    pub is_read_only: Arc<AtomicBool>,
     /// Of the next write, the answer is lost.
     pub loses_answer: Arc<AtomicBool>,
     guards: Arc<AtomicU64>,
@@ -68,6 +70,7 @@ impl Table {
             writes: Arc::default(),
             answers_written: Arc::default(),
             is_away: Arc::default(),
+            is_read_only: Arc::default(),
             loses_answer: Arc::default(),
             guards: Arc::default(),
         }
@@ -142,6 +145,9 @@ impl Store for Table {
     async fn write(&self, circuit: &str, seen: &Item, record: &Record) -> Result<Written, StoreError> {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.reach()?;
+        if self.is_read_only.load(Ordering::Relaxed) {
+            return Err(StoreError::new("UpdateItem", circuit, "AccessDeniedException"));
+        }
         let written = self.memory.write(circuit, seen, record).await;
         if self.loses_answer.swap(false, Ordering::Relaxed) {
             return Err(StoreError::new("write", circuit, "connection reset"));

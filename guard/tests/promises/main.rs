@@ -2,6 +2,10 @@
 //! lost, clocks differ, instances crash in the middle of a sample, the workflow claims and closes, and people isolate.
 //!
 //! Time is virtual, and everything that chance decides comes from the seed of a case.
+#![allow(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy spares the functions marked so, not their helpers"
+)]
 
 mod truth;
 mod world;
