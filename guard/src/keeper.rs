@@ -2,6 +2,7 @@
 //! instance goes on with alone when the store cannot be reached.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,14 @@ pub(crate) enum Permit {
     Sample { lease_id: u64, until: Duration },
 }
 
+/// Keeps what a store's client needs out of the future of a guarded call: it is small that way, and the compiler is not led
+/// through all of the client's types for each call.
+fn off_the_common_path<'a, T>(
+    future: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(future)
+}
+
 fn source_of(error: &StoreError) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
@@ -137,13 +146,13 @@ impl<S: Store> Keeper<S> {
     pub(crate) async fn admit(self: &Arc<Self>) -> Result<Permit, CircuitOpen> {
         let mut look = self.look(true);
         if matches!(look, Look::Wait) {
-            self.freshen().await;
+            off_the_common_path(self.freshen()).await;
             look = self.look(false);
         }
         match look {
             Look::Pass { generation } => Ok(Permit::Closed { generation }),
             Look::Refuse(open) => Err(open),
-            Look::Sample => self.take_sample().await,
+            Look::Sample => off_the_common_path(self.take_sample()).await,
             Look::Wait => unreachable!("asked not to wait"),
         }
     }
@@ -323,31 +332,28 @@ impl<S: Store> Keeper<S> {
     pub(crate) async fn settle(&self, permit: Permit, outcome: Outcome, took: Duration) {
         let slow = self.settings.slow_rate_percent.is_some() && took >= self.settings.slow_call;
         match permit {
-            Permit::Closed { generation } => self.settle_closed(generation, outcome, slow).await,
+            Permit::Closed { generation } => {
+                let now_ms = self.clock.now_ms();
+                match self.note(generation, outcome == Outcome::Failure, slow, now_ms) {
+                    Noted::Enough => {}
+                    Noted::Tripped(reason) => off_the_common_path(self.announce(Some(reason))).await,
+                    Noted::ToSay => off_the_common_path(self.say()).await,
+                }
+            }
             Permit::Sample { lease_id, .. } => {
                 let outcome = if slow { Outcome::Failure } else { outcome };
-                self.settle_sample(lease_id, outcome).await;
+                off_the_common_path(self.settle_sample(lease_id, outcome)).await;
             }
         }
     }
 
-    async fn settle_closed(&self, generation: u64, outcome: Outcome, slow: bool) {
-        let now_ms = self.clock.now_ms();
-        let failed = outcome == Outcome::Failure;
-        let noted = self.note(generation, failed, slow, now_ms);
-        let trip = match noted {
-            Noted::Enough => return,
-            Noted::Tripped(reason) => Some(reason),
-            Noted::ToSay => {
-                // It waits for a refresh beside it, as a function may be frozen as soon as it has answered; that may have
-                // said it already.
-                let turn = self.gate.lock().await;
-                let is_due = self.is_due_to_say(&self.known(), self.clock.now_ms());
-                let trip = if is_due { self.sync().await } else { None };
-                drop(turn);
-                trip
-            }
-        };
+    /// Says what there is to say, at the end of a call that was bad. It waits for a refresh beside it, as a function may be
+    /// frozen as soon as it has answered; that may have said it already.
+    async fn say(&self) {
+        let turn = self.gate.lock().await;
+        let is_due = self.is_due_to_say(&self.known(), self.clock.now_ms());
+        let trip = if is_due { self.sync().await } else { None };
+        drop(turn);
         self.announce(trip).await;
     }
 
@@ -494,10 +500,10 @@ impl<S: Store> Keeper<S> {
     pub(crate) async fn timed<T>(
         &self,
         operation: &'static str,
-        request: impl Future<Output = Result<T, StoreError>>,
+        request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let limit = self.settings.store_timeout;
-        tokio::time::timeout(limit, request).await.unwrap_or_else(|_| {
+        tokio::time::timeout(limit, off_the_common_path(request)).await.unwrap_or_else(|_| {
             let what = format!("no answer within {} ms (store_timeout)", limit.as_millis());
             Err(StoreError::new(operation, &self.circuit, what))
         })

@@ -181,6 +181,23 @@ async fn a_lease_whose_answer_was_lost_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_was_written_late_is_used() {
+    let table = Table::new();
+    let guard = table.guard(quick());
+    trip(&guard).await;
+    wait_ms(10_001).await;
+    table.is_late.store(true, std::sync::atomic::Ordering::Relaxed);
+    good(&guard).await.unwrap();
+    assert_eq!(
+        table.requests().1,
+        3 + 3,
+        "three to open it; then one late, one refused, and the end of the sample"
+    );
+    good(&guard).await.unwrap();
+    assert_eq!(table.state(), "closed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_isolation_holds_through_everything_until_it_is_released() {
     let table = Table::new();
     let guards = [table.guard(quick()), table.guard(quick())];

@@ -1,8 +1,8 @@
 //! Guards on virtual time, on a store that counts its requests and can be taken away.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use guard::record::{Attribute, Item, Record};
@@ -57,6 +57,9 @@ pub struct Table {
     pub is_read_only: Arc<AtomicBool>,
     /// Of the next write, the answer is lost.
     pub loses_answer: Arc<AtomicBool>,
+    /// The next write fails, and arrives when the one after it is on its way.
+    pub is_late: Arc<AtomicBool>,
+    late: Arc<Mutex<Option<(Item, Record)>>>,
     guards: Arc<AtomicU64>,
 }
 
@@ -72,6 +75,8 @@ impl Table {
             is_away: Arc::default(),
             is_read_only: Arc::default(),
             loses_answer: Arc::default(),
+            is_late: Arc::default(),
+            late: Arc::default(),
             guards: Arc::default(),
         }
     }
@@ -147,6 +152,14 @@ impl Store for Table {
         self.reach()?;
         if self.is_read_only.load(Ordering::Relaxed) {
             return Err(StoreError::new("UpdateItem", circuit, "AccessDeniedException"));
+        }
+        if self.is_late.swap(false, Ordering::Relaxed) {
+            *self.late.lock().unwrap() = Some((seen.clone(), record.clone()));
+            return Err(StoreError::new("write", circuit, "timeout"));
+        }
+        let late = self.late.lock().unwrap().take();
+        if let Some((seen, record)) = late {
+            assert_eq!(self.memory.write(circuit, &seen, &record).await.unwrap(), Written::Done);
         }
         let written = self.memory.write(circuit, seen, record).await;
         if self.loses_answer.swap(false, Ordering::Relaxed) {
