@@ -30,7 +30,7 @@ mod answer {
 /// Circuits in a table with the partition key `circuit`, a string: the breaker's own `CircuitStatus` table, or another one
 /// where there is no breaker.
 ///
-/// Reads are strongly consistent. Kept answers are items of their own in the same table, with the time to live in
+/// Circuits are read strongly consistent, kept answers are not. Those are items of their own in the same table, with the time to live in
 /// `expires_at_s`; switch it on for the table, or they stay. A circuit's item never has one.
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
