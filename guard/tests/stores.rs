@@ -273,27 +273,34 @@ mod dynamodb {
         client.delete_table().table_name(&table).send().await.unwrap();
     }
 
-    /// With the condition and the update of the workflow's state `ClaimCircuit`, as far as they matter here.
+    /// With the very condition and update of the workflow's state `ClaimCircuit`, on an item that guards have opened.
     async fn the_claim_of_the_workflow_wins(store: &impl Store, client: &Client, table: &str) {
         let circuit = super::fresh_circuit();
         store.write(&circuit, &super::Item::default(), &super::full_record(1)).await.unwrap();
         let seen = store.read(&circuit).await.unwrap();
-        client
+        let config = workflow::config::CircuitConfig::default();
+        let definition = workflow::definition::definition(&circuit, &config);
+        let definition: serde_json::Value = serde_json::from_str(&definition).unwrap();
+        let claim = &definition["States"]["ClaimCircuit"]["Arguments"];
+        let mut call = client
             .update_item()
             .table_name(table)
             .key("circuit", AttributeValue::S(circuit.clone()))
-            .condition_expression("attribute_not_exists(circuit_state) OR circuit_state = :closed")
-            .update_expression(
-                "SET circuit_state = :open, epoch = if_not_exists(epoch, :zero) + :one, opened_at_ms = :now",
-            )
-            .expression_attribute_values(":closed", AttributeValue::S("closed".to_owned()))
-            .expression_attribute_values(":open", AttributeValue::S("open".to_owned()))
-            .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()))
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .expression_attribute_values(":now", AttributeValue::N("1764000000999".to_owned()))
-            .send()
-            .await
-            .unwrap();
+            .condition_expression(claim["ConditionExpression"].as_str().unwrap())
+            .update_expression(claim["UpdateExpression"].as_str().unwrap());
+        for (name, value) in claim["ExpressionAttributeValues"].as_object().unwrap() {
+            // What the state takes from its execution is put in here.
+            let value = match (value["N"].as_str(), value["S"].as_str()) {
+                (Some(number), _) if number.starts_with("{%") => {
+                    AttributeValue::N("1764000000999".to_owned())
+                }
+                (Some(number), _) => AttributeValue::N(number.to_owned()),
+                (None, Some(text)) => AttributeValue::S(text.to_owned()),
+                (None, None) => panic!("{name} is neither a number nor a text: {value}"),
+            };
+            call = call.expression_attribute_values(name, value);
+        }
+        call.send().await.unwrap();
         let refused = store.write(&circuit, &seen, &super::record(2, 2)).await.unwrap();
         assert_eq!(refused, Written::Refused);
         let claimed = store.read(&circuit).await.unwrap();
