@@ -142,7 +142,7 @@ async fn a_call_that_takes_too_long_is_cancelled_and_has_failed() {
     let settings = Settings { call_timeout: Some(Duration::from_millis(200)), ..quick() };
     let guard = table.guard(settings);
     for _ in 0..3 {
-        let result = guard.call(std::future::pending::<Result<u32, Trouble>>).await;
+        let result = endless(&guard).await;
         assert_eq!(result, Err(CallError::TimedOut { limit: Duration::from_millis(200) }));
     }
     assert_eq!(table.state(), "open");
@@ -199,7 +199,7 @@ async fn a_sample_that_takes_too_long_opens_it_again() {
         bad(&guard).await.unwrap_err();
     }
     wait_ms(10_001).await;
-    let result = guard.call(std::future::pending::<Result<u32, Trouble>>).await;
+    let result = endless(&guard).await;
     assert_eq!(result, Err(CallError::TimedOut { limit: Duration::from_secs(10) }));
     assert_eq!(table.item().record.round_count, 2);
     assert_eq!(table.state(), "open");

@@ -209,6 +209,15 @@ where
     guard.call(|| async { Err(Trouble::Down) }).await
 }
 
+/// A call that never ends, unless the guard ends it.
+pub async fn endless<J>(guard: &Guard<Table, J>) -> Result<u32, CallError<Trouble>>
+where
+    J: guard::Judge<u32, Trouble>,
+{
+    let call = guard.call(std::future::pending::<Result<u32, Trouble>>);
+    tokio::time::timeout(Duration::from_secs(3_600), call).await.expect("the guard ends it")
+}
+
 pub async fn wait_ms(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
