@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use guard::record::{GuardState, Isolation, Item, Lease, Record};
 use guard::window::{Bucket, Counts};
-use guard::{KeptAnswer, MemoryStore, Store, Written};
+use guard::{CallError, Guard, KeptAnswer, MemoryStore, Settings, Store, Written};
 
 /// A name that no other run has used.
 fn fresh_circuit() -> String {
@@ -46,12 +46,14 @@ fn full_record(revision: u64) -> Record {
     }
 }
 
-async fn suite(store: &impl Store) {
+async fn suite<S: Store + Clone>(store: &S) {
     an_unknown_circuit_is_the_default(store).await;
     what_is_written_is_read_and_what_is_gone_is_removed(store).await;
     of_two_writers_with_the_same_revision_one_is_refused(store).await;
     a_write_is_refused_after_the_workflow_has_moved_on(store).await;
     answers_are_kept_replaced_and_expire(store).await;
+    guards_share_a_circuit(store).await;
+    of_many_guards_one_samples(store).await;
 }
 
 async fn an_unknown_circuit_is_the_default(store: &impl Store) {
@@ -112,6 +114,61 @@ async fn answers_are_kept_replaced_and_expire(store: &impl Store) {
     // Seconds are what the time to live of DynamoDB has; its clock may be another one.
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     assert_eq!(store.answer(&circuit, "short").await.unwrap(), None);
+}
+
+fn quick_guard<S: Store + Clone>(store: &S, circuit: &str) -> Guard<S> {
+    let settings = Settings {
+        consecutive_failure_count: Some(2),
+        flush_every: Duration::ZERO,
+        gather_for: Duration::ZERO,
+        open_for: Duration::from_secs(1),
+        jitter_percent: 0,
+        ..Settings::default()
+    };
+    Guard::builder(circuit, store.clone()).settings(settings).build().unwrap()
+}
+
+async fn call<S: Store>(
+    guard: &Guard<S>,
+    result: Result<u8, &'static str>,
+) -> Result<u8, CallError<&'static str>> {
+    guard.call(|| async { result }).await
+}
+
+async fn guards_share_a_circuit<S: Store + Clone>(store: &S) {
+    let circuit = fresh_circuit();
+    let (first, second) = (quick_guard(store, &circuit), quick_guard(store, &circuit));
+    for _ in 0..2 {
+        assert_eq!(call(&first, Err("down")).await, Err(CallError::Failed("down")));
+    }
+    assert!(matches!(call(&second, Ok(1)).await, Err(CallError::Open(_))));
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert_eq!(call(&second, Ok(1)).await, Ok(1));
+    assert_eq!(call(&first, Ok(2)).await, Ok(2));
+    assert_eq!(
+        store.read(&circuit).await.unwrap().record.state,
+        GuardState::Closed,
+        "two samples have succeeded"
+    );
+}
+
+async fn of_many_guards_one_samples<S: Store + Clone>(store: &S) {
+    let circuit = fresh_circuit();
+    let guards: Vec<_> = (0..8).map(|_| quick_guard(store, &circuit)).collect();
+    for _ in 0..2 {
+        call(&guards[0], Err("down")).await.unwrap_err();
+    }
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for guard in guards {
+        let sample = async || {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, &str>(7)
+        };
+        calls.spawn(async move { guard.call(sample).await });
+    }
+    let results = calls.join_all().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
 }
 
 #[tokio::test]
