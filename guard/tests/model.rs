@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use guard::machine::{self, OpenCause, Outcome, Verdict};
-use guard::record::{Attribute, Isolation, Item, Record};
+use guard::record::{Attribute, GuardState, Isolation, Item, Lease, Record};
 use guard::window::{Bucket, Counts, Report};
 use guard::{MemoryStore, Settings, Store, Written};
 use proptest::prelude::*;
@@ -376,10 +376,7 @@ fn what_a_wrong_clock_wrote_does_not_block_for_longer_than_anything_lasts() {
     let now_ms = 1_764_000_000_000;
     let day_ms = 86_400_000;
     let opened = Item {
-        record: Record {
-            state: guard::record::GuardState::Open { until_ms: now_ms + day_ms },
-            ..Record::default()
-        },
+        record: Record { state: GuardState::Open { until_ms: now_ms + day_ms }, ..Record::default() },
         ..Item::default()
     };
     assert_eq!(machine::verdict(&opened, now_ms, &settings), Verdict::Sample);
@@ -388,4 +385,33 @@ fn what_a_wrong_clock_wrote_does_not_block_for_longer_than_anything_lasts() {
         sampled.record = machine::take_lease(&sampled, id, now_ms + day_ms, &settings).unwrap();
     }
     assert_eq!(machine::verdict(&sampled, now_ms, &settings), Verdict::Sample);
+}
+
+/// An execution that has taken over from a dead one goes on with the same outage, so the guards' record is not void.
+#[test]
+fn nothing_is_written_while_an_execution_owns_the_circuit() {
+    let settings = settings();
+    let now_ms = 1_764_000_000_000;
+    let lease = Lease { id: 7, until_ms: now_ms + 1 };
+    let state = GuardState::HalfOpen { success_count: 0, leases: vec![lease] };
+    let report = Report {
+        buckets: vec![Bucket {
+            index: now_ms / BUCKET_MS,
+            counts: Counts { call_count: 9, failure_count: 9, slow_count: 0 },
+        }],
+        run_count: 9,
+        ..Report::default()
+    };
+    for owned in [CircuitState::Open, CircuitState::HalfOpen, CircuitState::Held] {
+        let mut item =
+            Item { record: Record { state: state.clone(), ..Record::default() }, ..Item::default() };
+        let ends =
+            |item: &Item, outcome| machine::end_sample(item, 7, outcome, now_ms, 0.0, &settings).is_some();
+        assert!(ends(&item, Outcome::Success) && ends(&item, Outcome::Failure));
+        item.workflow.state = owned;
+        assert!(!ends(&item, Outcome::Success) && !ends(&item, Outcome::Failure));
+        assert_eq!(machine::take_lease(&item, 8, now_ms, &settings), None);
+        item.record.state = GuardState::Closed;
+        assert_eq!(machine::count(&item, &report, false, now_ms, 0.0, &settings), None);
+    }
 }
