@@ -415,3 +415,25 @@ fn nothing_is_written_while_an_execution_owns_the_circuit() {
         assert_eq!(machine::count(&item, &report, false, now_ms, 0.0, &settings), None);
     }
 }
+
+/// Failures that have left the window while good calls are still in it do not count as gathered since then.
+#[test]
+fn gathering_begins_with_the_failures_that_are_in_the_window() {
+    let settings = settings();
+    let start_ms = 1_764_000_000_000;
+    let mut item = Item::default();
+    let mut report = |after_ms: u64, successes: u64, failures: u64| {
+        let now_ms = start_ms + after_ms;
+        let counts = Counts { call_count: successes + failures, failure_count: failures, slow_count: 0 };
+        let buckets = vec![Bucket { index: now_ms / BUCKET_MS, counts }];
+        let report = Report { buckets, run_count: failures, run_is_new: successes > 0, serial: 0 };
+        let (record, cause) = machine::count(&item, &report, true, now_ms, 0.0, &settings).unwrap();
+        item.record = record;
+        (item.record.alarming_since_ms.map(|since_ms| since_ms - start_ms), cause.is_some())
+    };
+    assert_eq!(report(0, 0, 1), (Some(0), false));
+    assert_eq!(report(5_000, 2, 0), (Some(0), false));
+    assert_eq!(report(11_000, 1, 3), (Some(11_000), false));
+    assert_eq!(report(12_499, 0, 1), (Some(11_000), false));
+    assert_eq!(report(12_500, 0, 1), (None, true));
+}

@@ -100,3 +100,15 @@ async fn what_was_counted_before_the_store_went_away_still_counts() {
     bad(&guard).await.unwrap_err();
     assert!(matches!(good(&guard).await, Err(CallError::Open(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_not_asked_at_every_bad_call() {
+    let table = Table::new();
+    let guard = table.guard(quick());
+    good(&guard).await.unwrap();
+    table.set_away(true);
+    for _ in 0..100 {
+        bad(&guard).await.unwrap_err();
+    }
+    assert_eq!(table.requests(), (2, 0), "once, and again after refresh_every");
+}

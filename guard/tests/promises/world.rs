@@ -401,21 +401,21 @@ async fn instance(world: Arc<World>, number: usize, mut chance: ChaCha8Rng) {
         let [first, second, third] = lanes;
         let all = async { tokio::join!(first, second, third) };
         if tokio::time::timeout(life, all).await.is_err() {
-            let mut course = world.course.lock().unwrap();
-            let now = world.now();
-            let settings = settings(&world.plan);
-            let crashed = course.calls.iter().filter(|call| {
-                call.instance == number
-                    && call.ended == now
-                    && !course.truth.was(
-                        Plain::Closed,
-                        call.began.saturating_sub(allowance(&settings)),
-                        call.began,
-                    )
-            });
-            course.crashed_samples += crashed.count();
+            note_crashed_samples(&world, number);
         }
     }
+}
+
+/// Of the calls of this instance that have just been dropped, those that were samples.
+fn note_crashed_samples(world: &Arc<World>, number: usize) {
+    let now = world.now();
+    let cache_time = allowance(&settings(&world.plan));
+    let mut course = world.course.lock().unwrap();
+    let crashed = course.calls.iter().rev().take(20).filter(|call| {
+        let from = call.began.saturating_sub(cache_time);
+        call.instance == number && call.ended == now && !course.truth.was(Plain::Closed, from, call.began)
+    });
+    course.crashed_samples += crashed.count();
 }
 
 async fn lane(world: &Arc<World>, guard: &Guard<LossyStore>, number: usize, mut chance: ChaCha8Rng) {
@@ -424,7 +424,15 @@ async fn lane(world: &Arc<World>, guard: &Guard<LossyStore>, number: usize, mut 
         // One in ten takes longer than a sample may.
         let longest = if chance.random_range(0..10) == 0 { 3_000 } else { 120 };
         let takes = Duration::from_millis(chance.random_range(1..longest));
-        call(world, guard, number, takes).await;
+        // Who waits for it may go away, whatever the guard is doing.
+        if world.plan.crashes && chance.random_range(0..5) == 0 {
+            let patience = takes / 2 + Duration::from_millis(chance.random_range(0..60));
+            if tokio::time::timeout(patience, call(world, guard, number, takes)).await.is_err() {
+                note_crashed_samples(world, number);
+            }
+        } else {
+            call(world, guard, number, takes).await;
+        }
     }
 }
 
