@@ -19,7 +19,6 @@ impl<S: Store> Keeper<S> {
     pub(crate) async fn read(&self) -> Result<Item, StoreError> {
         let asked_at_ms = self.clock.now_ms();
         let asked_at = self.clock.elapsed();
-        self.known().asked_at_ms = Some(asked_at_ms);
         let answer = self.timed("reading", self.store.read(&self.circuit)).await;
         match answer {
             Ok(item) => {
@@ -126,6 +125,7 @@ impl<S: Store> Keeper<S> {
     pub(super) fn reached(&self) {
         let mut known = self.known();
         known.failing_since_ms = None;
+        known.failed_at_ms = None;
         if let Some(alone) = known.alone.take() {
             if alone.record.state != GuardState::Closed {
                 known.changed();
@@ -141,6 +141,7 @@ impl<S: Store> Keeper<S> {
     pub(super) fn unreached(&self, error: StoreError) -> StoreError {
         let now_ms = self.clock.now_ms();
         let mut known = self.known();
+        known.failed_at_ms = Some(now_ms);
         let since_ms = *known.failing_since_ms.get_or_insert(now_ms);
         let is_over = now_ms.abs_diff(since_ms) >= ms(self.settings.store_grace);
         if known.alone.is_none() && (known.read_at_ms.is_none() || is_over) {

@@ -38,8 +38,7 @@ impl<S: Store> Keeper<S> {
     /// Whether it is time to write counts. A store that does not answer is not asked at every call.
     pub(super) fn is_due_to_say(&self, known: &Known, now_ms: u64) -> bool {
         is_older(known.flushed_at_ms, now_ms, self.settings.flush_every)
-            && (known.failing_since_ms.is_none()
-                || is_older(known.asked_at_ms, now_ms, self.settings.refresh_every))
+            && is_older(known.failed_at_ms, now_ms, self.settings.refresh_every)
     }
 
     /// Whether this instance's own calls trip its circuit.

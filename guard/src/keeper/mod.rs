@@ -47,8 +47,8 @@ struct Known {
     /// When the item was asked for, by both clocks; `None` before the first answer.
     read_at_ms: Option<u64>,
     adopted_at: Duration,
-    /// When it was asked for last, whether or not there was an answer.
-    asked_at_ms: Option<u64>,
+    /// When the store has failed last. Not when it was asked last: who asks may be cancelled, and then nothing is known.
+    failed_at_ms: Option<u64>,
     /// Raised by each change of the circuit that this instance sees. Calls that began before it do not count.
     generation: u64,
     window: LocalWindow,
@@ -156,7 +156,7 @@ impl<S: Store> Keeper<S> {
             return Look::Wait;
         }
         let is_due = is_older(known.read_at_ms, now_ms, self.settings.refresh_every)
-            && is_older(known.asked_at_ms, now_ms, self.settings.refresh_every);
+            && is_older(known.failed_at_ms, now_ms, self.settings.refresh_every);
         // Who takes a lease reads anyway.
         if is_due && (verdict != Verdict::Sample || known.alone.is_some()) {
             self.refresh_in_background();
@@ -177,31 +177,32 @@ impl<S: Store> Keeper<S> {
     /// Reads the state anew beside the call that found it old. At most one does at a time.
     fn refresh_in_background(self: &Arc<Self>) {
         let Ok(turn) = self.gate.clone().try_lock_owned() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let keeper = Arc::clone(self);
-        runtime.spawn(async move {
+        tokio::spawn(async move {
             let trip = keeper.sync().await;
             drop(turn);
             keeper.announce(trip).await;
         });
     }
 
-    /// Has the state read, unless somebody just has.
-    async fn freshen(&self) {
-        let turn = self.gate.lock().await;
-        let now_ms = self.clock.now_ms();
-        let is_due = {
-            let known = self.known();
-            known.alone.is_none()
-                && is_older(known.read_at_ms, now_ms, self.settings.stale_after)
-                && is_older(known.asked_at_ms, now_ms, self.settings.refresh_every)
-        };
-        if !is_due {
-            return;
+    /// Waits until the state was read anew, unless the store has just failed. The read goes on if who waits goes away:
+    /// callers with little patience would otherwise never get an answer.
+    async fn freshen(self: &Arc<Self>) {
+        // Once for somebody else's conversation with the store, and once for this one's.
+        for _ in 0..2 {
+            let is_due = {
+                let now_ms = self.clock.now_ms();
+                let known = self.known();
+                known.alone.is_none()
+                    && is_older(known.read_at_ms, now_ms, self.settings.stale_after)
+                    && is_older(known.failed_at_ms, now_ms, self.settings.refresh_every)
+            };
+            if !is_due {
+                return;
+            }
+            self.refresh_in_background();
+            drop(self.gate.lock().await);
         }
-        let trip = self.sync().await;
-        drop(turn);
-        self.announce(trip).await;
     }
 
     /// Notes how a call went that was admitted.

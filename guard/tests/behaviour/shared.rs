@@ -47,6 +47,24 @@ async fn an_instance_that_was_asleep_asks_before_it_calls() {
     assert_eq!(cause(good(&guards[1]).await), OpenCause::Tripped);
 }
 
+/// Whoever waits for a call may go away while the state is read. The next call must not pass on what is known from before.
+#[tokio::test(start_paused = true)]
+async fn callers_without_patience_neither_pass_unasked_nor_wait_for_ever() {
+    let table = Table::new();
+    let guard = table.guard(quick());
+    good(&guard).await.unwrap();
+    table.claim();
+    table.latency_ms.store(20, std::sync::atomic::Ordering::Relaxed);
+    wait_ms(5_000).await;
+    let hasty = async || tokio::time::timeout(Duration::from_millis(5), good(&guard)).await;
+    for _ in 0..3 {
+        assert!(hasty().await.is_err(), "it waits");
+    }
+    wait_ms(10).await;
+    assert_eq!(cause(hasty().await.unwrap()), OpenCause::Workflow);
+    assert_eq!(table.requests().0, 2, "all of them waited for one read");
+}
+
 /// One instance's own network is broken; the others call the dependency without trouble.
 #[tokio::test(start_paused = true)]
 async fn one_broken_instance_among_healthy_ones_does_not_open_it() {

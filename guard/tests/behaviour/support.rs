@@ -60,6 +60,8 @@ pub struct Table {
     /// The next write fails, and arrives when the one after it is on its way.
     pub is_late: Arc<AtomicBool>,
     late: Arc<Mutex<Option<(Item, Record)>>>,
+    /// How long a read takes.
+    pub latency_ms: Arc<AtomicU64>,
     guards: Arc<AtomicU64>,
 }
 
@@ -77,6 +79,7 @@ impl Table {
             loses_answer: Arc::default(),
             is_late: Arc::default(),
             late: Arc::default(),
+            latency_ms: Arc::default(),
             guards: Arc::default(),
         }
     }
@@ -143,6 +146,10 @@ impl Table {
 impl Store for Table {
     async fn read(&self, circuit: &str) -> Result<Item, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        let latency_ms = self.latency_ms.load(Ordering::Relaxed);
+        if latency_ms > 0 {
+            wait_ms(latency_ms).await;
+        }
         self.reach()?;
         self.memory.read(circuit).await
     }
