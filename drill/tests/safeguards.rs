@@ -164,6 +164,28 @@ fn without_a_look_at_the_traffic_the_ramp_closes_into_the_outage() {
 }
 
 #[test]
+fn a_ramp_that_cannot_be_watched_closes_and_says_so() {
+    let told = tampered_stack(&scenario("outage"), SEED, &|template| {
+        let policies = &mut template["Resources"]["ExampleStateMachineRole"]["Properties"]["Policies"];
+        let mut removed_count = 0;
+        for policy in policies.as_array_mut().expect("the role has policies") {
+            let statements = policy["PolicyDocument"]["Statement"].as_array_mut().expect("statements");
+            let before_count = statements.len();
+            statements.retain(|one| one["Sid"] != "ReadFailures");
+            removed_count += before_count - statements.len();
+        }
+        assert_eq!(removed_count, 1, "the permission is where the test looks for it");
+    });
+    assert_eq!(told.report.exit_code(), 0, "{}", told.story());
+    let closed =
+        told.events.iter().find(|event| event["detail-type"] == "Circuit Closed").expect("it closes");
+    assert!(
+        closed["detail"]["ramp_error"].as_str().is_some_and(|error| error.contains("AccessDenied")),
+        "{closed}"
+    );
+}
+
+#[test]
 fn without_the_cut_at_a_mark_it_is_announced_too_late() {
     let mut scenario = scenario("retention_at_risk");
     // Waits as long as the time that is left after a mark.

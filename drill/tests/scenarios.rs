@@ -74,6 +74,7 @@ scenarios! {
     callee_signals on [1, 7, 42],
     false_signal on [1, 7, 42],
     relapse_during_ramp on [1, 7, 42],
+    mapping_settles_late_in_ramp on [1, 7, 42],
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
@@ -426,6 +427,11 @@ mod promised {
         assert!(told.with(Topic::Workflow, "joined").len() <= 1, "{}", told.story());
         // What failed with the dependency is no suspect.
         assert!(told.with(Topic::Event, "suspects=").is_empty(), "{}", told.story());
+    }
+
+    pub fn mapping_settles_late_in_ramp(told: &Told) {
+        assert!(!told.with(Topic::Event, "state=CheckStep").is_empty(), "{}", told.story());
+        one_trip(told);
     }
 
     pub fn probe_answer_lost(told: &Told) {

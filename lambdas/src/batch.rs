@@ -168,12 +168,18 @@ mod tests {
             string_value: Some("é".into()),
             ..MessageAttribute::default()
         };
+        let binary = MessageAttribute {
+            data_type: "Binary".into(),
+            binary_value: Some(vec![0; 100]),
+            ..MessageAttribute::default()
+        };
+        let attributes = [("kind".to_owned(), attribute), ("blob".to_owned(), binary)];
         let message = Outgoing {
             body: "12345".into(),
-            message_attributes: Arc::new([("kind".to_owned(), attribute)].into()),
+            message_attributes: Arc::new(attributes.into()),
             trace_header: Some("not counted".into()),
             ..Outgoing::default()
         };
-        assert_eq!(size_bytes(&message), 5 + 4 + 6 + 2);
+        assert_eq!(size_bytes(&message), 5 + (4 + 6 + 2) + (4 + 6 + 100));
     }
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use workflow::backoff::{Backoff, Jitter};
+use workflow::config::ExhaustedThen;
 
-use super::catalogue::{closed, minutes, outage_until};
-use super::{Action, Dependency, Ending, Scenario};
+use super::catalogue::{minutes, outage_until};
+use super::{Action, Dependency, Scenario};
 
 /// The scenarios of this file.
 pub fn all() -> Vec<Scenario> {
-    vec![relapse_during_ramp()]
+    vec![relapse_during_ramp(), mapping_settles_late_in_ramp()]
 }
 
 /// The signal makes the moment of the recovery known to the second, whatever the backoff draws; the relapse two minutes after it
@@ -28,6 +29,21 @@ fn relapse_during_ramp() -> Scenario {
         (minutes(40), Dependency::Healthy),
     ];
     scenario.actions = vec![(minutes(19) + Duration::from_secs(1), Action::SignalRecovered)];
-    scenario.ending = Ending { ..closed(1..=1) };
+    scenario
+}
+
+/// Found by the swarm (seed 7898): a step that was not there after the time for it opened the circuit again, although the
+/// dependency was well; and with attempts that are used up it then stayed open.
+fn mapping_settles_late_in_ramp() -> Scenario {
+    let mut scenario = outage_until(
+        "mapping_settles_late_in_ramp",
+        "the mapping takes longer than it may to come back with a limit; that is no reason to open again",
+        minutes(14),
+    );
+    scenario.circuit.open.settle_timeout_s = 60;
+    scenario.circuit.backoff.cap_s = 60;
+    scenario.circuit.exhausted.after_s = 600;
+    scenario.circuit.exhausted.then = ExhaustedThen::Fail;
+    scenario.knobs.transition_ms = 70_000..=89_000;
     scenario
 }

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use workflow::backoff::{Backoff, Jitter};
 use workflow::config::{
     AlarmConfig, AlarmSignal, BreakerConfig, CircuitConfig, CloseConfig, ExampleConfig, ExhaustedConfig,
-    ExhaustedThen, FaultConfig, FaultThen, OpenConfig, ProbeConfig, RejitterConfig,
+    ExhaustedThen, FaultConfig, FaultThen, OpenConfig, ProbeConfig, RampConfig, RejitterConfig,
 };
 use workflow::contract::RejitterStrategy;
 
@@ -78,8 +78,8 @@ fn chance(rng: &mut SimRng, percent: u32) -> bool {
     rng.random_range(0..100) < percent
 }
 
-fn pick<T: Copy>(rng: &mut SimRng, choices: &[T]) -> T {
-    choices[rng.random_range(0..choices.len())]
+fn pick<T: Clone>(rng: &mut SimRng, choices: &[T]) -> T {
+    choices[rng.random_range(0..choices.len())].clone()
 }
 
 fn draw_circuit(rng: &mut SimRng) -> CircuitConfig {
@@ -140,6 +140,10 @@ fn draw_circuit(rng: &mut SimRng) -> CircuitConfig {
         close: CloseConfig {
             limited_concurrency_count: rng.random_range(2..=10),
             limited_watch_s: rng.random_range(60..=300),
+        },
+        ramp: RampConfig {
+            concurrency_counts: pick(rng, &[vec![], vec![2], vec![2, 10], vec![3, 5, 20]]),
+            step_s: rng.random_range(120..=300),
         },
         exhausted: ExhaustedConfig {
             after_s: pick(rng, &[600, 1_800, 86_400]),

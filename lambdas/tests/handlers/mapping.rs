@@ -383,6 +383,39 @@ fn restore_lifts_a_limit_from_a_mapping_that_is_enabled() {
 }
 
 #[test]
+fn of_two_mappings_the_one_that_is_farther_from_the_goal_is_named() {
+    let [enabling, disabling] = [
+        // A mapping that is enabled with another limit is near: only a setting is missing.
+        ["Enabled", "Enabling", "Updating", "Disabling", "Disabled"],
+        ["Disabled", "Disabling", "Updating", "Enabling", "Enabled"],
+    ];
+    let check_farther = |nearer: &str,
+                         farther: &str,
+                         limit: Option<u32>,
+                         request: &dyn Fn(&[RecordedMapping]) -> MappingRequest| {
+        for states in [[nearer, farther], [farther, nearer]] {
+            let world = World::new();
+            world.put_mapping("a", states[0], limit);
+            world.put_mapping("b", states[1], limit);
+            let answer = ask(&world, &request(&[recorded("a"), recorded("b")]));
+            assert_eq!(answer["state"], farther, "{states:?}");
+        }
+    };
+    for pair in enabling.windows(2) {
+        check_farther(pair[0], pair[1], Some(2), &check_enabled);
+    }
+    // What is disabled has come to its goal, whatever its limit.
+    for pair in disabling.windows(2) {
+        check_farther(pair[0], pair[1], None, &check_quiet);
+    }
+}
+
+#[test]
+fn what_was_never_recorded_is_quiet_at_once() {
+    check(&World::new(), &check_quiet(&[]), settling(true, "Disabled", ""), &["epoch"]);
+}
+
+#[test]
 fn a_mapping_that_turned_out_disabled_is_named_before_one_on_its_way() {
     let world = World::new();
     world.put_mapping("a", "Enabling", None);

@@ -162,6 +162,9 @@ fn a_mapping_that_somebody_enabled_overrules_before_anything_is_received() {
     let gone = world(1, 0);
     gone.mappings.borrow_mut().clear();
     check(&gone, &request(), json!("Breaker.MappingMissing"), &["epoch", "get_mapping"]);
+    let busy = world(1, 0);
+    busy.faults.borrow_mut().insert(2, Fault::Fail(CallErrorKind::Throttled));
+    check(&busy, &request(), json!("Breaker.Transient"), &["epoch", "get_mapping"]);
 }
 
 #[test]

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_sound_machine_is_taken() {
-        let retry = Retrier::on(&["States.ALL"], 3).backoff(1, 2.0, 10);
+        let retry = Retrier::on(&["States.ALL"], 3).backoff(1, 10);
         check(
             vec![
                 Task::new("A", "arn:x").retry(retry).catch(Catcher::on(&["States.ALL"], "C")).next("B"),

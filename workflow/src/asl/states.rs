@@ -231,12 +231,11 @@ impl Retrier {
         Retrier { errors, fields: Map::from_iter([("MaxAttempts".to_owned(), json!(max_attempts))]) }
     }
 
-    /// Waits `interval_s` before the first repetition, `rate` times as long before each next one, at most
+    /// Waits `interval_s` before the first repetition, twice as long before each next one, which is the language's default, at most
     /// `max_delay_s`, each drawn with full jitter.
-    pub fn backoff(mut self, interval_s: u32, rate: f64, max_delay_s: u32) -> Retrier {
+    pub fn backoff(mut self, interval_s: u32, max_delay_s: u32) -> Retrier {
         for (field, value) in [
             ("IntervalSeconds", json!(interval_s)),
-            ("BackoffRate", json!(rate)),
             ("MaxDelaySeconds", json!(max_delay_s)),
             ("JitterStrategy", json!("FULL")),
         ] {

@@ -158,6 +158,9 @@ fn finish(context: &Context<'_>) -> Vec<State> {
     if context.circuit.knows_dead_letter_queue() {
         detail.push(("dead_letters", jsonata("$deadLetters")));
     }
+    if ramp::is_on(context) {
+        detail.push(("ramp_error", jsonata(format!("${}", ramp::UNWATCHED))));
+    }
     let next = after::after_announcement(context);
     let announce = context.announce("AnnounceClosed", Announcement::Closed, &detail, &[], next);
     let closed = succeed(

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BRISK_FAULTS, Context, NOWHERE, after};
+use super::{BRISK_FAULTS, Context, NOWHERE, after, ramp};
 use crate::asl::{Choice, Rule, State, Wait, fail, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::FaultThen;
@@ -67,6 +67,11 @@ fn resume(context: &Context<'_>) -> State {
         rules.push(restored(format!("{opening} and $count($recorded) = 0"), "MarkClosed"));
         rules.push(restored(opening.to_owned(), "MarkRestoring"));
     }
-    rules.extend(rest.into_iter().chain(after::resume_point(context)).map(resume_at));
+    rules.extend(
+        rest.into_iter()
+            .chain(after::resume_point(context))
+            .chain(ramp::resume_points(context))
+            .map(resume_at),
+    );
     rules.into_iter().fold(Choice::new("Resume", resume_at(first)), Choice::or).otherwise("Faulted")
 }

@@ -88,7 +88,7 @@ fn probe(context: &Context<'_>) -> State {
     }
     // A consumer whose answer was lost may still be running: a probe is repeated at once only when the function itself
     // says that none is. After everything else the next one waits until it cannot.
-    let retrier = Retrier::on(&[errors::TRANSIENT, "Lambda.TooManyRequestsException"], 4).backoff(5, 2.0, 30);
+    let retrier = Retrier::on(&[errors::TRANSIENT, "Lambda.TooManyRequestsException"], 4).backoff(5, 30);
     context
         .attempt(state::PROBE_CONSUMER, placeholder::PROBE_FUNCTION, payload, retrier)
         .catch(Catcher::on(&[errors::STALE_EPOCH], "Superseded"))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::steps::{GET_METRIC_DATA, patient, probed};
 use super::{Context, OVERRULED_AFTER_S, placeholder, placeholder_value, spread, state};
-use crate::asl::{Choice, Rule, State, Task, Wait, jsonata};
+use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::{AlarmSignal, Counted, METRIC_NAMESPACE};
 
@@ -20,6 +20,8 @@ pub const NO_STEP: u32 = 0;
 const BEGUN_AT: &str = "rampFromMs";
 /// Variable that holds since when the mappings have the concurrency of the present step, milliseconds since the Unix epoch.
 const STEP_BEGUN_AT: &str = "stepFromMs";
+/// Variable that holds why the traffic could not be looked at, an error's name; `none` when it could.
+pub const UNWATCHED: &str = "rampError";
 /// How often the traffic is looked at, seconds: a relapse is not left alone until its step is over.
 const LOOK_S: u32 = 30;
 /// First state of the ramp.
@@ -28,6 +30,8 @@ const FIRST: &str = "BeginRamp";
 const AFTER_LIMIT: &str = "JudgeBacklog";
 /// Where it waits until the mappings have the concurrency of the step.
 const SETTLE: &str = "AwaitStep";
+/// Where the mappings get the concurrency of the next step.
+const RAISE: &str = "RaiseLimit";
 /// Where it goes on once the backlog is spread.
 pub const AFTER_SPREAD: &str = "JudgeRampSpread";
 
@@ -37,8 +41,8 @@ pub fn is_on(context: &Context<'_>) -> bool {
 }
 
 /// The variables of the ramp, so that none is read unset.
-pub fn unset() -> [(&'static str, Value); 3] {
-    [(STEP, json!(NO_STEP)), (BEGUN_AT, json!(0)), (STEP_BEGUN_AT, json!(0))]
+pub fn unset() -> [(&'static str, Value); 4] {
+    [(STEP, json!(NO_STEP)), (BEGUN_AT, json!(0)), (STEP_BEGUN_AT, json!(0)), (UNWATCHED, json!("none"))]
 }
 
 /// The concurrency of the present step, as JSONata.
@@ -54,6 +58,11 @@ fn counts(context: &Context<'_>) -> String {
 /// Where the ramp goes on once the mappings are limited.
 pub fn after_limit(context: &Context<'_>) -> &'static str {
     if spread::is_on(context) { AFTER_LIMIT } else { SETTLE }
+}
+
+/// Where an execution can resume after a fault in the ramp.
+pub fn resume_points(context: &Context<'_>) -> impl Iterator<Item = &'static str> {
+    is_on(context).then_some([SETTLE, RAISE]).into_iter().flatten()
 }
 
 impl Context<'_> {
@@ -109,7 +118,7 @@ fn watch(context: &Context<'_>) -> Vec<State> {
                 "maximum_concurrency": jsonata(concurrency(context)),
             }),
             patient(),
-            "CheckReopening",
+            SETTLE,
         )
         .output(jsonata("$states.result.Payload"))
         .next("JudgeStep");
@@ -123,17 +132,19 @@ fn watch(context: &Context<'_>) -> Vec<State> {
         ))
         .or(Rule::when(format!("{since_s} > {}", circuit.open.settle_timeout_s), "AnnounceFault")
             .assign("fault", json!({ "state": "CheckStep", "error": "Breaker.NotSettled" }))
-            .assign("resumeAt", json!("CheckReopening")))
+            .assign("settleFromMs", jsonata("$millis()"))
+            // The dependency is well: that AWS is slow is no reason to open again. Enabled with another limit it is given the step's.
+            .assign("resumeAt", jsonata(format!("$states.input.state = 'Enabled' ? '{RAISE}' : '{SETTLE}'"))))
         .otherwise(SETTLE);
     let watch = Wait::seconds("WatchRamp", json!(LOOK_S)).next("CheckRamp");
-    let check = context.count_enabled("CheckRamp", "CheckReopening").next("JudgeStillRamping");
+    let check = context.count_enabled("CheckRamp", SETTLE).next("JudgeStillRamping");
     let judge_check =
         Choice::new("JudgeStillRamping", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
             .comment("A mapping that is disabled during the ramp was disabled by somebody else")
             .otherwise("ReadFailures");
     let raise = context
         .call(
-            "RaiseLimit",
+            RAISE,
             placeholder::MAPPING_FUNCTION,
             json!({
                 "action": "limit",
@@ -143,7 +154,7 @@ fn watch(context: &Context<'_>) -> Vec<State> {
                 "already_enabled": true,
             }),
             patient(),
-            "CheckReopening",
+            RAISE,
         )
         .assign("settleFromMs", jsonata("$millis()"))
         .output(json!({}))
@@ -197,7 +208,12 @@ fn read_failures(context: &Context<'_>) -> State {
         }))
         .output(jsonata(seen))
         .retry(patient())
-        .catch(context.to_fault("ReadFailures", "CheckReopening"))
+        // The probes have shown that the dependency is well, and the alarm goes on looking: not to close for good would be worse.
+        .catch(
+            Catcher::on(&["States.ALL"], "JudgeRamp")
+                .assign(UNWATCHED, jsonata("$states.errorOutput.Error"))
+                .output(json!({ "invoked_count": 0, "failed_count": 0, "most_failed_count": 0 })),
+        )
         .next("JudgeRamp")
 }
 
@@ -250,7 +266,7 @@ fn judge(context: &Context<'_>) -> State {
         format!("($millis() - ${STEP_BEGUN_AT}) / 1000 < {}", context.circuit.ramp.step_s),
         "WatchRamp",
     ))
-    .or(Rule::when(limits_something(context, &format!("${STEP}")), "RaiseLimit")
+    .or(Rule::when(limits_something(context, &format!("${STEP}")), RAISE)
         .assign(STEP, jsonata(format!("${STEP} + 1"))))
     .assign("closeReason", json!(CloseReason::Recovered.name()))
     .otherwise("MarkRestoring")

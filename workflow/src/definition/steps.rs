@@ -69,12 +69,12 @@ pub fn now_ms() -> Value {
 
 /// Repetition of a step that may safely be done twice: about two minutes in all, four at most.
 pub fn patient() -> Retrier {
-    Retrier::on(&["States.ALL"], 8).backoff(2, 2.0, 60)
+    Retrier::on(&["States.ALL"], 8).backoff(2, 60)
 }
 
 /// Repetition of a step that is not worth waiting for.
 pub fn brief() -> Retrier {
-    Retrier::on(&["States.ALL"], 3).backoff(1, 2.0, 5)
+    Retrier::on(&["States.ALL"], 3).backoff(1, 5)
 }
 
 impl Context<'_> {
