@@ -276,6 +276,11 @@ mod redis_server {
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb {
+    use std::net::{TcpListener, TcpStream};
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+
     use aws_sdk_dynamodb::Client;
     use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
     use aws_sdk_dynamodb::types::{
@@ -283,13 +288,62 @@ mod dynamodb {
     };
     use guard::{DynamoStore, Store, Written};
 
-    /// Where the endpoint is: of DynamoDB local or MiniStack, as `http://127.0.0.1:4566`.
+    /// Another endpoint than MiniStack: that of DynamoDB local, as `http://127.0.0.1:8000`.
     const ENDPOINT: &str = "GUARD_DYNAMODB_ENDPOINT";
 
-    fn client() -> Client {
-        let endpoint = std::env::var(ENDPOINT).unwrap_or_else(|_| {
-            panic!("set {ENDPOINT} to the URL of an endpoint, such as http://127.0.0.1:4566")
-        });
+    /// MiniStack, an emulator of AWS, on a free port of loopback. It ends with this value.
+    struct Emulator {
+        child: Child,
+        port: u16,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Emulator {
+        fn start() -> Emulator {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+            let python = root.join(".tools/venv/bin/python");
+            assert!(
+                python.exists(),
+                "MiniStack is not installed in {}: `scripts/check tests` installs it and runs this test; or set {ENDPOINT} to the URL \
+                 of another endpoint",
+                python.display()
+            );
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let directory = tempfile::tempdir().unwrap();
+            let child = Command::new(python)
+                .arg(root.join("scripts/start_ministack.py"))
+                .arg(port.to_string())
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env("TMPDIR", directory.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            Emulator { child, port, _directory: directory }
+        }
+
+        /// Waits until it listens: it does so once it is ready.
+        async fn wait(&mut self) {
+            for _ in 0..600 {
+                if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                    return;
+                }
+                assert!(self.child.try_wait().unwrap().is_none(), "MiniStack has ended");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            panic!("MiniStack does not listen on port {} within 60 s", self.port);
+        }
+    }
+
+    impl Drop for Emulator {
+        fn drop(&mut self) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+
+    fn client(endpoint: &str) -> Client {
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-central-1"))
@@ -319,14 +373,21 @@ mod dynamodb {
     }
 
     #[tokio::test]
-    #[ignore = "needs an endpoint of DynamoDB in GUARD_DYNAMODB_ENDPOINT; see docs/guard.md"]
     async fn dynamodb() {
-        let client = client();
+        let Ok(endpoint) = std::env::var(ENDPOINT) else {
+            let mut emulator = Emulator::start();
+            emulator.wait().await;
+            return hold_all(&client(&format!("http://127.0.0.1:{}", emulator.port))).await;
+        };
+        hold_all(&client(&endpoint)).await;
+    }
+
+    async fn hold_all(client: &Client) {
         let table = super::fresh_circuit();
-        create_table(&client, &table).await;
+        create_table(client, &table).await;
         let store = DynamoStore::new(client.clone(), &table);
         super::suite(&store).await;
-        the_claim_of_the_workflow_wins(&store, &client, &table).await;
+        the_claim_of_the_workflow_wins(&store, client, &table).await;
         client.delete_table().table_name(&table).send().await.unwrap();
     }
 
