@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -17,9 +17,9 @@ use crate::ministack::pause;
 const ROWS: NonZeroU16 = NonZeroU16::new(30).expect("not zero");
 const COLUMNS: NonZeroU16 = NonZeroU16::new(100).expect("not zero");
 
-/// How long the screen may take to show what is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How often the screen is looked at, and how many times at most: a minute.
 const LOOK: Duration = Duration::from_millis(50);
+const MAX_LOOKS: u32 = 1_200;
 
 /// The terminal, with one command in it. The command ends with this value.
 pub struct Terminal {
@@ -66,15 +66,11 @@ impl Terminal {
     /// # Panics
     /// If it does not.
     pub fn wait_for(&self, words: &[&str]) {
-        let begun = Instant::now();
-        loop {
+        let shows_all = || {
             let shown = self.shown();
-            if words.iter().all(|word| shown.contains(word)) {
-                return;
-            }
-            assert!(begun.elapsed() < LIMIT, "{words:?} do not come:\n{shown}");
-            pause(LOOK);
-        }
+            words.iter().all(|word| shown.contains(word))
+        };
+        assert!(soon(shows_all), "{words:?} do not come:\n{}", self.shown());
     }
 
     /// Presses a key.
@@ -93,23 +89,13 @@ impl Terminal {
     /// # Panics
     /// If the command goes on, or has left the terminal otherwise.
     pub fn end(mut self) -> ExitStatus {
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = self.process.try_wait().expect("the process can be asked") {
-                break status;
-            }
-            assert!(begun.elapsed() < LIMIT, "it does not end:\n{}", self.shown());
-            pause(LOOK);
-        };
+        let process = &mut self.process;
+        let has_ended = || process.try_wait().expect("the process can be asked").is_some();
+        let ended = soon(has_ended);
+        assert!(ended, "it does not end:\n{}", self.shown());
+        let status = self.process.wait().expect("it has ended");
         let is_left = || self.look(|screen| !screen.alternate_screen() && !screen.hide_cursor());
-        while !is_left() {
-            assert!(
-                begun.elapsed() < LIMIT,
-                "the other screen or a hidden cursor is left:\n{}",
-                self.shown()
-            );
-            pause(LOOK);
-        }
+        assert!(soon(is_left), "the other screen or a hidden cursor is left:\n{}", self.shown());
         let after = tcgetattr(&self.device).expect("a terminal has settings");
         let modes = |termios: &Termios| {
             (termios.input_modes, termios.output_modes, termios.control_modes, termios.local_modes)
@@ -128,6 +114,17 @@ impl Drop for Terminal {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Whether it becomes so before the looks are used up.
+fn soon(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..MAX_LOOKS).any(|_| {
+        let so = is_so();
+        if !so {
+            pause(LOOK);
+        }
+        so
+    })
 }
 
 fn copy(fd: &OwnedFd) -> OwnedFd {
