@@ -17,7 +17,7 @@ mod text;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
-use crate::args::{AwsCommand, Cli, Command, ConfigCommand, DrillCommand, SignalCommand};
+use crate::args::{AwsCommand, Cli, Command, ConfigCommand, DrillCommand};
 use crate::exit::ExitCode;
 use crate::printer::Printer;
 use crate::problem::Refusal;
@@ -80,6 +80,7 @@ fn run(command: Command, printer: &mut Printer) -> Result<ExitCode, Refusal> {
 
 #[cfg(feature = "aws")]
 fn on_aws(command: &AwsCommand, printer: &mut Printer) -> Result<ExitCode, Refusal> {
+    use crate::args::SignalCommand;
     use workflow::command::Command as Asked;
     match command {
         AwsCommand::Init(init) => commands::aws::init::run(init, printer),

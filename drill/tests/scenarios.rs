@@ -75,6 +75,7 @@ scenarios! {
     false_signal on [1, 7, 42],
     relapse_during_ramp on [1, 7, 42],
     mapping_settles_late_in_ramp on [1, 7, 42],
+    limit_taken_away_in_ramp on [1, 7, 42],
     probe_answer_lost on [1, 7, 42],
     disabled_in_limited_close on [1, 7, 42],
     disabled_while_restoring on [1, 7, 42],
@@ -431,6 +432,15 @@ mod promised {
 
     pub fn mapping_settles_late_in_ramp(told: &Told) {
         assert!(!told.with(Topic::Event, "state=CheckStep").is_empty(), "{}", told.story());
+        one_trip(told);
+    }
+
+    pub fn limit_taken_away_in_ramp(told: &Told) {
+        let redeployed = told.first(Topic::Drill, "a deployment").expect("somebody deploys");
+        let again =
+            told.first(Topic::Mapping, "Updating, maximum concurrency 2").expect("it is limited again");
+        assert!(redeployed < again && again - redeployed < Duration::from_secs(150), "{}", told.story());
+        assert!(told.with(Topic::Event, "Circuit Faulted").is_empty(), "{}", told.story());
         one_trip(told);
     }
 

@@ -7,8 +7,11 @@
 //!   are right.
 //! - While the breaker keeps it disabled: it changes nothing, and says nothing. `hold` is for that.
 //! - Once the breaker has enabled it, fully or within limits: its owner's again.
+//! - From the moment at which the limited traffic is announced to have failed, or another execution takes over from one that
+//!   died during it, until the breaker's own disable: nobody can tell, as before the first one.
 
 use workflow::circuit::CircuitState;
+use workflow::events::Announcement;
 
 use super::{Breaches, Checker, FinalState, MappingSettings, Observation};
 use crate::cloud::mappings::Update;
@@ -34,6 +37,10 @@ struct Claim {
     asked: Option<bool>,
     /// Somebody else enabled it since.
     enabled_by_others: bool,
+    /// The breaker asked for it to be enabled with a limit that is not its owner's.
+    is_limited: bool,
+    /// The breaker is about to disable it again, and has not done so yet.
+    is_reopening: bool,
 }
 
 impl ExactRestore {
@@ -57,6 +64,7 @@ impl ExactRestore {
             }
             (Some(false), None) => (self.owners.enabled, self.either) = (false, false),
             (Some(false), Some(claim)) => match claim.asked {
+                Some(true) if claim.is_reopening => self.either = true,
                 Some(true) => (self.owners.enabled, self.either) = (false, false),
                 None if !claim.found_enabled => (self.owners.enabled, self.either) = (false, false),
                 None => self.either = true,
@@ -83,12 +91,21 @@ impl Checker for ExactRestore {
                 }
                 if let Some(claim) = &mut self.claim {
                     claim.asked = Some(settings.enabled);
+                    claim.is_limited = settings.maximum_concurrency != self.owners.maximum_concurrency;
+                    claim.is_reopening = false;
                     claim.enabled_by_others &= settings.enabled;
                 }
             }
+            Observation::Announced(name) if *name == Announcement::ProbeFailed.detail_type() => {
+                if let Some(claim) = &mut self.claim {
+                    claim.is_reopening = claim.asked == Some(true);
+                }
+            }
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => self.claim = None,
-            Observation::Circuit(_) => {
-                self.claim.get_or_insert_default();
+            Observation::Circuit(state) => {
+                let claim = self.claim.get_or_insert_default();
+                let is_open = *state == CircuitState::Open.name();
+                claim.is_reopening |= is_open && claim.asked == Some(true) && claim.is_limited;
             }
             _ => {}
         }

@@ -23,6 +23,8 @@ pub struct Prompt {
     gave_up: bool,
     /// Whether an operator holds the circuit.
     held: bool,
+    /// Whether test traffic runs: that is the attempt.
+    tries: bool,
     /// Until when the next attempt has to begin, and the circuit to be closed.
     due: Option<Due>,
     slowest: Option<(Duration, Duration)>,
@@ -46,6 +48,7 @@ impl Prompt {
             wait_until: None,
             gave_up: false,
             held: false,
+            tries: false,
             due: None,
             slowest: None,
             breaches: Breaches::default(),
@@ -83,7 +86,7 @@ impl Prompt {
                 let waits = self.wait_until.map_or(Duration::ZERO, |until| until - from);
                 Some(Due {
                     from,
-                    attempt_by: Some(from + waits + self.bounds.attempt),
+                    attempt_by: Some(from + waits + self.bounds.attempt).filter(|_| !self.tries),
                     close_by: Some(from + waits + self.bounds.close),
                 })
             }
@@ -110,7 +113,7 @@ impl Checker for Prompt {
                 }
             }
             Observation::Circuit(state) if *state == CircuitState::Closed.name() => {
-                self.held = false;
+                (self.held, self.tries) = (false, false);
                 if let Some(due) = self.due.take() {
                     let by = due.close_by.map_or(self.bounds.close, |by| by - due.from);
                     let took = (at - due.from, by);
@@ -120,7 +123,8 @@ impl Checker for Prompt {
             }
             Observation::Circuit(state) => {
                 self.held = *state == CircuitState::Held.name();
-                if *state == CircuitState::HalfOpen.name() {
+                self.tries = *state == CircuitState::HalfOpen.name();
+                if self.tries {
                     self.wait_until = None;
                     if let Some(due) = &mut self.due {
                         due.attempt_by = None;

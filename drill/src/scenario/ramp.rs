@@ -10,7 +10,7 @@ use super::{Action, Dependency, Scenario};
 
 /// The scenarios of this file.
 pub fn all() -> Vec<Scenario> {
-    vec![relapse_during_ramp(), mapping_settles_late_in_ramp()]
+    vec![relapse_during_ramp(), mapping_settles_late_in_ramp(), limit_taken_away_in_ramp()]
 }
 
 /// The signal makes the moment of the recovery known to the second, whatever the backoff draws; the relapse two minutes after it
@@ -45,5 +45,23 @@ fn mapping_settles_late_in_ramp() -> Scenario {
     scenario.circuit.exhausted.after_s = 600;
     scenario.circuit.exhausted.then = ExhaustedThen::Fail;
     scenario.knobs.transition_ms = 70_000..=89_000;
+    scenario
+}
+
+/// Found by the swarm (seed 12208): nobody gave the mapping its limit again, nor looked at its traffic, for a quarter of an hour.
+fn limit_taken_away_in_ramp() -> Scenario {
+    let mut scenario = outage_until(
+        "limit_taken_away_in_ramp",
+        "a deployment takes the limit of the ramp's first step away; the mapping is given it again",
+        minutes(19),
+    );
+    scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
+    // The mapping is enabled at once and looked at a minute later; the deployment comes in between.
+    scenario.circuit.open.settle_poll_s = 60;
+    scenario.knobs.transition_ms = 1_000..=2_000;
+    scenario.actions = vec![
+        (minutes(19) + Duration::from_secs(1), Action::SignalRecovered),
+        (minutes(19) + Duration::from_secs(20), Action::Redeploy),
+    ];
     scenario
 }

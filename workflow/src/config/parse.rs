@@ -132,7 +132,7 @@ fn in_plain_words(message: &str) -> String {
         "a boolean" => "true or false, without quotes",
         "a string" => "text in quotes",
         "string only" => "one of its words, in quotes",
-        "a sequence" => "a list, such as [\"a\", \"b\"]",
+        "a sequence" => "a list, such as [\"a\", \"b\"] or [2, 10]",
         "a map" => "a table",
         _ if expected.starts_with("struct ") => "a table",
         other => other,

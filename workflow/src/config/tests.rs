@@ -248,7 +248,7 @@ fn a_value_of_a_wrong_type_is_told_what_is_expected_in_plain_words() {
         ("alarm.period_s = 1.5", "must be a whole number from 0 to 4,294,967,295, without quotes"),
         ("alarm.failure_percent = \"half\"", "must be a number, without quotes"),
         ("example.fifo = \"yes\"", "must be true or false, without quotes"),
-        ("accept = \"receive-budget\"", "must be a list, such as [\"a\", \"b\"]"),
+        ("accept = \"receive-budget\"", "must be a list, such as [\"a\", \"b\"] or [2, 10]"),
         ("alarm.existing_alarm_arn = 3", "must be text in quotes"),
         ("alarm = 3", "must be a table"),
         ("alarm.signal = 3", "must be one of its words, in quotes"),

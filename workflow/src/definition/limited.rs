@@ -147,12 +147,17 @@ fn reopening(context: &Context<'_>) -> Vec<State> {
         judge = judge.or(Rule::when("$resumeAt = 'CheckReopening'", "MarkRestoring")
             .assign("closeReason", json!(CloseReason::Faulted.name())));
     }
-    // It is disabled, and stays so: only the limit is taken back.
+    // It was found disabled, and may have been enabled by now: either is somebody else's doing. Only the limit is taken back.
     let give_up = context
         .call(
             "YieldLimited",
             placeholder::MAPPING_FUNCTION,
-            json!({ "action": "disable", "fence": context.fence(), "recorded": jsonata("$recorded") }),
+            json!({
+                "action": "restore",
+                "fence": context.fence(),
+                "recorded": jsonata("$recorded"),
+                "already_enabled": true,
+            }),
             patient(),
             "YieldLimited",
         )

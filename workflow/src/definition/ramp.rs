@@ -24,6 +24,9 @@ const STEP_BEGUN_AT: &str = "stepFromMs";
 pub const UNWATCHED: &str = "rampError";
 /// How often the traffic is looked at, seconds: a relapse is not left alone until its step is over.
 const LOOK_S: u32 = 30;
+/// For how long a mapping may be found enabled with another limit before it is given the step's again: a change takes a moment to
+/// show.
+const REAPPLY_AFTER_S: u32 = 60;
 /// First state of the ramp.
 const FIRST: &str = "BeginRamp";
 /// Where it judges whether there is a backlog to be spread, once the mappings are limited.
@@ -130,11 +133,13 @@ fn watch(context: &Context<'_>) -> Vec<State> {
             format!("$states.input.state = 'Disabled' and {since_s} > {OVERRULED_AFTER_S}"),
             "YieldLimited",
         ))
+        // Settled with another limit: somebody else's change has taken the step's away.
+        .or(Rule::when(format!("$states.input.state = 'Enabled' and {since_s} > {REAPPLY_AFTER_S}"), RAISE))
         .or(Rule::when(format!("{since_s} > {}", circuit.open.settle_timeout_s), "AnnounceFault")
             .assign("fault", json!({ "state": "CheckStep", "error": "Breaker.NotSettled" }))
             .assign("settleFromMs", jsonata("$millis()"))
-            // The dependency is well: that AWS is slow is no reason to open again. Enabled with another limit it is given the step's.
-            .assign("resumeAt", jsonata(format!("$states.input.state = 'Enabled' ? '{RAISE}' : '{SETTLE}'"))))
+            // The dependency is well: that AWS is slow is no reason to open again.
+            .assign("resumeAt", json!(SETTLE)))
         .otherwise(SETTLE);
     let watch = Wait::seconds("WatchRamp", json!(LOOK_S)).next("CheckRamp");
     let check = context.count_enabled("CheckRamp", SETTLE).next("JudgeStillRamping");
