@@ -109,7 +109,7 @@ fn owner_dies_after_close() -> Scenario {
 }
 
 /// Probes an hour apart, so that none of them sees by itself what the scenario is about.
-fn seldom_probed(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
+pub fn seldom_probed(name: &'static str, summary: &'static str, until: Duration) -> Scenario {
     let mut scenario = outage_until(name, summary, until);
     scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
     scenario

@@ -6,6 +6,7 @@ use workflow::backoff::{Backoff, Jitter};
 use workflow::config::ExhaustedThen;
 
 use super::catalogue::{minutes, outage_until};
+use super::outside::seldom_probed;
 use super::{Action, Dependency, Scenario};
 
 /// The scenarios of this file.
@@ -50,12 +51,11 @@ fn mapping_settles_late_in_ramp() -> Scenario {
 
 /// Found by the swarm (seed 12208): nobody gave the mapping its limit again, nor looked at its traffic, for a quarter of an hour.
 fn limit_taken_away_in_ramp() -> Scenario {
-    let mut scenario = outage_until(
+    let mut scenario = seldom_probed(
         "limit_taken_away_in_ramp",
         "a deployment takes the limit of the ramp's first step away; the mapping is given it again",
         minutes(19),
     );
-    scenario.circuit.backoff = Backoff { base_s: 3_600, rate: 1.0, cap_s: 3_600, jitter: Jitter::None };
     // The mapping is enabled at once and looked at a minute later; the deployment comes in between.
     scenario.circuit.open.settle_poll_s = 60;
     scenario.knobs.transition_ms = 1_000..=2_000;

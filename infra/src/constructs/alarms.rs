@@ -31,20 +31,12 @@ pub fn trip_alarm(
     let alarm = match settings.signal {
         // The mapping's own metrics count what the consumer reports as `batchItemFailures` too, and leave the breaker's
         // direct invocations out.
-        AlarmSignal::MappingEvents => share(
-            name,
-            settings,
-            settings.signal.counted().metrics(),
-            ("events", "the mapping's events"),
-            &[mapping_uuid()],
-        ),
-        AlarmSignal::FunctionErrors => share(
-            name,
-            settings,
-            settings.signal.counted().metrics(),
-            ("invocations", "the function's invocations"),
-            &guarded.function_dimensions,
-        ),
+        AlarmSignal::MappingEvents => {
+            share(name, settings, ("events", "the mapping's events"), &[mapping_uuid()])
+        }
+        AlarmSignal::FunctionErrors => {
+            share(name, settings, ("invocations", "the function's invocations"), &guarded.function_dimensions)
+        }
         AlarmSignal::FailedCount => count(name, settings, mapping_uuid()),
         AlarmSignal::Existing => return existing(settings, guarded),
     };
@@ -53,13 +45,8 @@ pub fn trip_alarm(
 }
 
 /// The share that failed of what was invoked, once a period has enough of it.
-fn share(
-    name: &str,
-    settings: &AlarmConfig,
-    [invoked, failed]: [&'static str; 2],
-    (what, whose): (&str, &str),
-    dimensions: &[Dimension],
-) -> Alarm {
+fn share(name: &str, settings: &AlarmConfig, (what, whose): (&str, &str), dimensions: &[Dimension]) -> Alarm {
+    let [invoked, failed] = settings.signal.counted().metrics();
     let metric = |id, metric_name| MetricDataQuery {
         id,
         label: None,

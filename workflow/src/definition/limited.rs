@@ -115,25 +115,27 @@ fn watch(context: &Context<'_>) -> Vec<State> {
         .retry(brief())
         .catch(context.to_fault("ReadAlarm", "CheckReopening"))
         .next("JudgeLimited");
-    let judge = Choice::new(
-        "JudgeLimited",
-        Rule::when("$states.input.state = 'ALARM'", "AnnounceProbeFailed")
-            .assign("failedProbes", jsonata("$failedProbes + 1"))
-            .assign("lastError", json!("LimitedTrafficFailed"))
-            .assign("lastProbe", probed("'unhealthy'", "$millis()")),
-    )
-    .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
-        .assign("closeReason", json!(CloseReason::Recovered.name())))
-    .comment("An alarm that is gone proves nothing: that is a fault")
-    .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
-    .assign("resumeAt", json!("CheckReopening"))
-    .otherwise("AnnounceFault");
+    let judge = Choice::new("JudgeLimited", traffic_failed("$states.input.state = 'ALARM'"))
+        .or(Rule::when("$states.input.state in ['OK', 'INSUFFICIENT_DATA']", "MarkRestoring")
+            .assign("closeReason", json!(CloseReason::Recovered.name())))
+        .comment("An alarm that is gone proves nothing: that is a fault")
+        .assign("fault", json!({ "state": "ReadAlarm", "error": "Breaker.AlarmMissing" }))
+        .assign("resumeAt", json!("CheckReopening"))
+        .otherwise("AnnounceFault");
     let check = context.count_enabled("CheckLimited", "CheckReopening").next("JudgeStillLimited");
     let judge_check =
         Choice::new("JudgeStillLimited", Rule::when("$states.input.enabled_count = 0", "YieldLimited"))
             .comment("A mapping that is disabled during the limited close was disabled by somebody else")
             .otherwise("ReadAlarm");
     vec![watch, check, judge_check, read, judge]
+}
+
+/// The limited traffic failed when this holds: that counts as a failed probe.
+pub fn traffic_failed(condition: impl Into<String>) -> Rule {
+    Rule::when(condition, "AnnounceProbeFailed")
+        .assign("failedProbes", jsonata("$failedProbes + 1"))
+        .assign("lastError", json!("LimitedTrafficFailed"))
+        .assign("lastProbe", probed("'unhealthy'", "$millis()"))
 }
 
 /// Before the mappings are disabled again after a limited close: one that is disabled already was disabled by somebody else,

@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{GET_METRIC_DATA, patient, probed};
-use super::{Context, OVERRULED_AFTER_S, placeholder, placeholder_value, spread, state};
+use super::steps::{GET_METRIC_DATA, patient};
+use super::{Context, OVERRULED_AFTER_S, limited, placeholder, placeholder_value, spread, state};
 use crate::asl::{Catcher, Choice, Rule, State, Task, Wait, jsonata};
 use crate::circuit::CloseReason;
 use crate::config::{AlarmSignal, Counted, METRIC_NAMESPACE};
@@ -258,10 +258,7 @@ fn judge(context: &Context<'_>) -> State {
     };
     Choice::new(
         "JudgeRamp",
-        Rule::when(is_failing, "AnnounceProbeFailed")
-            .assign("failedProbes", jsonata("$failedProbes + 1"))
-            .assign("lastError", json!("LimitedTrafficFailed"))
-            .assign("lastProbe", probed("'unhealthy'", "$millis()"))
+        limited::traffic_failed(is_failing)
             // What the signal was right about is over, and what fails from here on is the outage again, not a message.
             .assign("signalled", json!(false))
             .assign("sawHealthy", json!(false))
